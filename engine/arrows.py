@@ -1,0 +1,234 @@
+"""The statements that move jobs, each for many jobs at once.
+
+Each runs inside a batch's transaction (see `batches`) and answers one result an item. What carries integers goes in as
+one JSON array and through `json_each`; what carries text and bytes goes through `executemany`. Every write of an
+attempt is guarded by the attempt's number: a stale one changes nothing, and learns it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiosqlite import Connection
+
+from .jobs import COLUMNS, JOB_COLUMNS, SECOND, Job, Outcome, Release, State, Submission
+from .targets import render_targets
+
+CANCELLED_STATUS = 499
+
+#: Owners in one claim statement; SQLite takes at most 500 terms in a compound SELECT.
+_MAX_TERMS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A submission with the lane that its first target's provider named."""
+
+    submission: Submission
+    lane: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    lane: str
+    #: How many jobs of which owner.
+    turns: Mapping[str, int]
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    seq: int
+    attempt: int
+    outcome: Outcome
+    now: int
+    keep_request: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """A release of an attempt."""
+
+    seq: int
+    attempt: int
+    release: Release
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    id: str
+    #: None: whoever owns it.
+    owner: str | None
+    now: int
+
+
+async def submit(db: Connection, items: Sequence[Submit]) -> Sequence[None]:
+    """(nothing) → pending."""
+    rows = [
+        (
+            s.id, s.dialect, s.operation, s.owner, s.model, render_targets(s.targets), lane, s.priority,
+            s.request_id, s.ttl_seconds, s.created_at,
+        )
+        for s, lane in ((item.submission, item.lane) for item in items)
+    ]  # fmt: skip
+    await db.executemany(
+        "INSERT INTO job (id, dialect, operation, owner, model, targets, lane, priority, request_id, ttl_seconds,"
+        " created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+    await db.executemany(
+        "INSERT INTO body (seq, request) SELECT seq, ? FROM job WHERE id = ?",
+        [(item.submission.request, item.submission.id) for item in items],
+    )
+    return [None] * len(items)
+
+
+async def claim(db: Connection, items: Sequence[Claim]) -> Sequence[list[Job]]:
+    """pending → processing: the first ready jobs of each owner, by priority, then age. One call of each begins."""
+    answers = []
+    for item in items:
+        jobs: list[Job] = []
+        turns = list(item.turns.items())
+        for start in range(0, len(turns), _MAX_TERMS):
+            jobs += await _claim(db, item.lane, turns[start : start + _MAX_TERMS], item.now)
+        answers.append(jobs)
+    await _tell(
+        db,
+        (
+            (job.seq, item.now, "claimed", job.attempt, {"provider": job.at.provider, "model": job.at.model})
+            for item, jobs in zip(items, answers, strict=True)
+            for job in jobs
+        ),
+    )
+    return answers
+
+
+async def _claim(db: Connection, lane: str, turns: Sequence[tuple[str, int]], now: int) -> list[Job]:
+    ready = " UNION ALL ".join(
+        ["SELECT seq FROM (SELECT seq FROM job WHERE state = 'pending' AND run_at IS NULL AND lane = ? AND owner = ?"
+         " ORDER BY priority, seq LIMIT ?)"] * len(turns)
+    )  # fmt: skip
+    rows = await db.execute_fetchall(
+        "UPDATE job SET state = 'processing', attempt = attempt + 1, calls = calls + 1, tries = tries + 1,"
+        f" started_at = ?, claimed_at = COALESCE(claimed_at, ?) WHERE seq IN ({ready}) RETURNING {COLUMNS}",
+        [now, now, *(value for owner, count in turns for value in (lane, owner, count))],
+    )
+    return sorted((Job.from_row(row) for row in rows), key=lambda job: (job.priority, job.seq))
+
+
+async def finish(db: Connection, items: Sequence[Finish]) -> Sequence[bool]:
+    """processing → completed | failed, with the result; False for an attempt that is no longer the job's."""
+    wanted = {(i.seq, i.attempt): i for i in reversed(items)}
+    rows = await db.execute_fetchall(
+        "UPDATE job SET state = e.value ->> 2, completed_at = e.value ->> 3,"
+        f" expires_at = (e.value ->> 3) + ttl_seconds * {SECOND}, status_code = e.value ->> 4,"
+        " resolved_model = e.value ->> 5, cost = e.value ->> 6 FROM json_each(?) e"
+        " WHERE job.seq = e.value ->> 0 AND job.attempt = e.value ->> 1 AND job.state = 'processing'"
+        " RETURNING seq, attempt",
+        [
+            orjson.dumps(
+                [
+                    [i.seq, i.attempt, i.outcome.state, i.now, i.outcome.status_code, i.outcome.resolved_model,
+                     i.outcome.cost]
+                    for i in wanted.values()
+                ]
+            ).decode()
+        ],
+    )  # fmt: skip
+    won = {wanted[seq, attempt] for seq, attempt in rows}
+    await db.executemany(
+        "UPDATE body SET result = ?, request = CASE WHEN ? THEN request END WHERE seq = ?",
+        [(i.outcome.body, i.keep_request, i.seq) for i in won],
+    )
+    await _tell(db, ((i.seq, i.now, i.outcome.state, i.attempt, {"status_code": i.outcome.status_code}) for i in won))
+    return [item in won for item in items]
+
+
+async def release(db: Connection, items: Sequence[Back]) -> Sequence[bool]:
+    """processing → pending; False for an attempt that is no longer the job's."""
+    wanted = {(i.seq, i.attempt): i for i in reversed(items)}
+    rows = await db.execute_fetchall(
+        "UPDATE job SET state = 'pending', started_at = NULL, calls = calls - (e.value ->> 2), run_at = e.value ->> 3,"
+        " lane = e.value ->> 4, target = e.value ->> 5, tries = e.value ->> 6 FROM json_each(?) e"
+        " WHERE job.seq = e.value ->> 0 AND job.attempt = e.value ->> 1 AND job.state = 'processing'"
+        " RETURNING seq, attempt",
+        [
+            orjson.dumps(
+                [
+                    [i.seq, i.attempt, r.refund, r.run_at, r.lane, r.target, r.tries]
+                    for i, r in ((i, i.release) for i in wanted.values())
+                ]
+            ).decode()
+        ],
+    )
+    won = {wanted[seq, attempt] for seq, attempt in rows}
+    await _tell(
+        db,
+        (
+            (
+                i.seq,
+                i.now,
+                "released",
+                i.attempt,
+                {"reason": i.release.reason, "run_at": i.release.run_at, "failure": i.release.failure},
+            )
+            for i in won
+        ),
+    )
+    return [item in won for item in items]
+
+
+async def cancel(db: Connection, items: Sequence[Cancel]) -> Sequence[Job | None]:
+    """pending | processing → cancelled. Answers the job as it was before; None if there is none to cancel."""
+    wanted = {(i.id, i.owner): i for i in reversed(items)}
+    asked = orjson.dumps([[i.id, i.owner] for i in wanted.values()]).decode()
+    rows = await db.execute_fetchall(
+        f"SELECT {JOB_COLUMNS} FROM json_each(?) e CROSS JOIN job ON job.id = e.value ->> 0"
+        " WHERE (e.value ->> 1 IS NULL OR job.owner = e.value ->> 1) AND job.state IN ('pending', 'processing')",
+        [asked],
+    )
+    found = {job.id: job for job in map(Job.from_row, rows)}
+    now = max(i.now for i in items)
+    await db.execute(
+        f"UPDATE job SET state = 'cancelled', completed_at = ?, expires_at = ? + ttl_seconds * {SECOND},"
+        f" status_code = {CANCELLED_STATUS}, run_at = NULL"
+        " WHERE seq IN (SELECT value FROM json_each(?)) AND state IN ('pending', 'processing')",
+        [now, now, orjson.dumps([job.seq for job in found.values()]).decode()],
+    )
+    await _tell(db, ((job.seq, now, State.CANCELLED, job.attempt, {}) for job in found.values()))
+    first = {i.id: i for i in reversed(items) if i.id in found}
+    return [found[i.id] if first.get(i.id) is i else None for i in items]
+
+
+async def promote(db: Connection, items: Sequence[tuple[int, int]]) -> Sequence[list[tuple[str, str]]]:
+    """Held pending jobs whose time has come, or is further off than any hold can be (the clock went back), become
+    ready. An item is `(now, horizon)`; answers lane and owner of each."""
+    now, horizon = min(items)
+    rows = await db.execute_fetchall(
+        "UPDATE job SET run_at = NULL WHERE state = 'pending' AND run_at IS NOT NULL AND (run_at <= ? OR run_at > ?)"
+        " RETURNING lane, owner",
+        [now, horizon],
+    )
+    return [[(lane, owner) for lane, owner in rows], *([] for _ in items[1:])]
+
+
+async def sweep(db: Connection, items: Sequence[tuple[int, int]]) -> Sequence[int]:
+    """ended → gone, for jobs that expired by a moment; an item is `(moment, most)`. Answers how many."""
+    answers = []
+    for moment, most in items:
+        rows = await db.execute_fetchall(
+            "DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"
+            " RETURNING seq",
+            [moment, most],
+        )
+        answers.append(len(list(rows)))
+    return answers
+
+
+async def _tell(db: Connection, events: Iterable[tuple[int, int, str, int, Mapping[str, Any]]]) -> None:
+    """Appends to the jobs' stories."""
+    rows = [(seq, at, kind, attempt, orjson.dumps(data).decode()) for seq, at, kind, attempt, data in events]
+    if rows:
+        await db.executemany("INSERT INTO event (seq, at, kind, attempt, data) VALUES (?, ?, ?, ?, ?)", rows)

@@ -1,0 +1,178 @@
+"""What a job is: its states, its arrows, and the values that travel along them.
+
+            submit                claim                     finish
+  (nothing) ──────► pending ─────────────► processing ──────────────► completed | failed
+                    ▲  │                     │    │
+                    │  └── cancel ──┐        │    └── cancel ──► cancelled
+                    │              ▼        │
+                    │          cancelled    │
+                    └──── release ──────────┘
+  any terminal state ── expires_at passes ──► gone
+
+submit   the job is accepted: the row is committed before the client hears of it.
+claim    an attempt begins: `attempt` grows, and with it the fence that every later write of the attempt names.
+finish   the attempt's outcome is the job's outcome.
+release  the attempt ends without an outcome and the job waits again: to be tried later, at the next provider, or
+         because this process stops.
+cancel   its owner no longer wants it; from pending or from processing.
+
+Times are integer microseconds UTC, costs integer picodollars (1e-12 USD).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, Self
+
+from .targets import Target, parse_targets
+
+SECOND = 1_000_000
+
+
+class State(StrEnum):
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in ENDED
+
+
+ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """All that the row of a new job is made from."""
+
+    id: str
+    dialect: str
+    operation: str
+    owner: str
+    #: The model as the client named it.
+    model: str
+    #: Where the job may run, in order: the first is the client's choice, the rest its fallbacks.
+    targets: tuple[Target, ...]
+    #: The request, as JSON.
+    request: bytes
+    #: Seconds that the outcome is kept.
+    ttl_seconds: int
+    request_id: str
+    #: RFC 9218 urgency: 0 (first) to 7 (last), among the owner's own jobs.
+    priority: int = 3
+    created_at: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One row of the job table, without its bodies."""
+
+    #: Order of arrival; never given twice.
+    seq: int
+    #: UUIDv4, as the client knows it.
+    id: str
+    dialect: str
+    operation: str
+    owner: str
+    state: State
+    model: str
+    targets: tuple[Target, ...]
+    #: Index into `targets` of the one that runs, ran or is next.
+    target: int
+    lane: str
+    priority: int
+    #: How often it was claimed: the fence.
+    attempt: int
+    #: Upstream calls begun, over all attempts and providers.
+    calls: int
+    #: Attempts at the present target.
+    tries: int
+    request_id: str
+    ttl_seconds: int
+    created_at: int
+    #: The first claim.
+    claimed_at: int | None
+    #: The claim of the present or last attempt; None while pending.
+    started_at: int | None
+    #: A pending job's earliest next claim; None: at once.
+    run_at: int | None
+    completed_at: int | None
+    expires_at: int | None
+    #: The outcome's HTTP status; None before the end.
+    status_code: int | None
+    #: The model that answered, where the provider said so.
+    resolved_model: str | None
+    #: Picodollars; None where unknown.
+    cost: int | None
+
+    @classmethod
+    def from_row(cls, row: Iterable[Any]) -> Self:
+        """The job from a row of `COLUMNS`, in their order."""
+        values = dict(zip(_NAMES, row, strict=False))
+        values["state"] = State(values["state"])
+        values["targets"] = parse_targets(values["targets"])
+        return cls(**values)
+
+    @property
+    def at(self) -> Target:
+        """The target that runs, ran or is next."""
+        return self.targets[self.target]
+
+
+_NAMES = tuple(f.name for f in fields(Job))
+#: The columns that `Job.from_row` takes, for SELECT and RETURNING.
+COLUMNS = ", ".join(_NAMES)
+#: The same, of a table that is joined under the name job.
+JOB_COLUMNS = ", ".join(f"job.{name}" for name in _NAMES)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a job ends, but for a cancel.
+
+    `body` is the result (an OpenAI-shaped object) or the failure (see `failures.render`), rendered as JSON.
+    """
+
+    state: State
+    status_code: int
+    body: bytes
+    resolved_model: str | None = None
+    cost: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """How an attempt ends without an outcome."""
+
+    #: A word for the job's story: "retry", "fallback", "shutdown", "interrupted".
+    reason: str
+    lane: str
+    target: int
+    tries: int
+    #: Calls given back, since nothing was sent.
+    refund: int = 0
+    #: The earliest next claim; None: at once.
+    run_at: int | None = None
+    #: The failure that led here, as JSON text; None where nothing failed.
+    failure: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ticket:
+    """A job with its outcome's body, as a client's poll reads it; `body` is None before the end."""
+
+    job: Job
+    body: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One step of a job's story, as the store keeps it."""
+
+    at: int
+    kind: str
+    attempt: int
+    data: dict[str, Any]

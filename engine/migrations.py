@@ -1,0 +1,142 @@
+"""The tables, as a list of migrations: `PRAGMA user_version` counts those that a file has had.
+
+A migration that has been released is never edited; the next change is the next entry.
+"""
+
+#: "COAT": marks the file as ours, so that another application's database is refused, not filled.
+APPLICATION_ID = 0x434F4154
+
+FIRST = """
+CREATE TABLE job (
+    seq            INTEGER PRIMARY KEY AUTOINCREMENT,
+    id             TEXT    NOT NULL UNIQUE CHECK (length(id) = 36),
+    dialect        TEXT    NOT NULL CHECK (dialect IN ('v1', 'v3')),
+    operation      TEXT    NOT NULL,
+    owner          TEXT    NOT NULL,
+    state          TEXT    NOT NULL DEFAULT 'pending'
+                   CHECK (state IN ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+    model          TEXT    NOT NULL,
+    targets        TEXT    NOT NULL CHECK (json_valid(targets)),
+    target         INTEGER NOT NULL DEFAULT 0 CHECK (target >= 0),
+    lane           TEXT    NOT NULL,
+    priority       INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 7),
+    attempt        INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0),
+    calls          INTEGER NOT NULL DEFAULT 0 CHECK (calls BETWEEN 0 AND attempt),
+    tries          INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),
+    request_id     TEXT    NOT NULL,
+    ttl_seconds    INTEGER NOT NULL CHECK (ttl_seconds > 0),
+    created_at     INTEGER NOT NULL,
+    claimed_at     INTEGER,
+    started_at     INTEGER,
+    run_at         INTEGER,
+    completed_at   INTEGER,
+    expires_at     INTEGER,
+    status_code    INTEGER,
+    resolved_model TEXT,
+    cost           INTEGER CHECK (cost >= 0),
+    CHECK ((state IN ('pending', 'processing')) = (completed_at IS NULL)),
+    CHECK ((completed_at IS NULL) = (expires_at IS NULL)),
+    CHECK ((completed_at IS NULL) = (status_code IS NULL)),
+    CHECK (state <> 'processing' OR (started_at IS NOT NULL AND attempt > 0)),
+    CHECK (state <> 'pending' OR started_at IS NULL),
+    CHECK (run_at IS NULL OR state = 'pending')
+) STRICT;
+
+CREATE INDEX job_ready ON job (lane, owner, priority, seq) WHERE state = 'pending' AND run_at IS NULL;
+CREATE INDEX job_held ON job (run_at) WHERE run_at IS NOT NULL;
+CREATE INDEX job_running ON job (seq) WHERE state = 'processing';
+CREATE INDEX job_expiry ON job (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX job_owner ON job (owner, seq);
+
+CREATE TRIGGER job_ends_once BEFORE UPDATE OF state, completed_at, expires_at, status_code, attempt ON job
+WHEN OLD.completed_at IS NOT NULL
+BEGIN
+    SELECT RAISE(ABORT, 'a job ends once');
+END;
+
+CREATE TABLE body (
+    seq           INTEGER PRIMARY KEY REFERENCES job (seq) ON DELETE CASCADE,
+    result        BLOB,
+    codec         TEXT NOT NULL DEFAULT 'json' CHECK (codec IN ('json', 'json+zlib')),
+    request       BLOB
+) STRICT;
+
+CREATE TABLE event (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq           INTEGER NOT NULL REFERENCES job (seq) ON DELETE CASCADE,
+    at            INTEGER NOT NULL,
+    kind          TEXT    NOT NULL,
+    attempt       INTEGER NOT NULL,
+    data          TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(data))
+) STRICT;
+CREATE INDEX event_of_job ON event (seq, id);
+
+CREATE TABLE delivery (
+    id            TEXT    PRIMARY KEY,
+    seq           INTEGER REFERENCES job (seq) ON DELETE SET NULL,
+    owner         TEXT    NOT NULL,
+    endpoint      TEXT,
+    url           TEXT    NOT NULL,
+    event         TEXT    NOT NULL,
+    payload       BLOB    NOT NULL,
+    state         TEXT    NOT NULL DEFAULT 'due' CHECK (state IN ('due', 'delivered', 'dead')),
+    attempts      INTEGER NOT NULL DEFAULT 0,
+    created_at    INTEGER NOT NULL,
+    next_at       INTEGER NOT NULL,
+    ended_at      INTEGER,
+    status_code   INTEGER,
+    error         TEXT
+) STRICT;
+CREATE INDEX delivery_due ON delivery (next_at) WHERE state = 'due';
+CREATE INDEX delivery_of_job ON delivery (seq);
+
+CREATE TABLE idempotency (
+    owner         TEXT    NOT NULL,
+    key           TEXT    NOT NULL,
+    fingerprint   BLOB    NOT NULL,
+    job_id        TEXT    NOT NULL,
+    answer        BLOB    NOT NULL,
+    created_at    INTEGER NOT NULL,
+    expires_at    INTEGER NOT NULL,
+    PRIMARY KEY (owner, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_expiry ON idempotency (expires_at);
+
+CREATE TABLE blob (
+    id            TEXT    PRIMARY KEY,
+    size_bytes    INTEGER NOT NULL CHECK (size_bytes >= 0),
+    sha256        BLOB    NOT NULL CHECK (length(sha256) = 32),
+    media_type    TEXT    NOT NULL,
+    created_at    INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE upload (
+    id            TEXT    PRIMARY KEY,
+    owner         TEXT    NOT NULL,
+    blob          TEXT    NOT NULL REFERENCES blob (id),
+    file_name     TEXT    NOT NULL,
+    created_at    INTEGER NOT NULL,
+    expires_at    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX upload_expiry ON upload (expires_at);
+CREATE INDEX upload_of_blob ON upload (blob);
+
+CREATE TABLE blob_use (
+    seq           INTEGER NOT NULL REFERENCES job (seq) ON DELETE CASCADE,
+    blob          TEXT    NOT NULL REFERENCES blob (id),
+    role          TEXT    NOT NULL,
+    PRIMARY KEY (seq, blob, role)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blob_use_of_blob ON blob_use (blob);
+
+CREATE TABLE key (
+    id            TEXT    PRIMARY KEY,
+    name          TEXT    NOT NULL UNIQUE,
+    sha256        BLOB    NOT NULL UNIQUE CHECK (length(sha256) = 32),
+    admin         INTEGER NOT NULL DEFAULT 0 CHECK (admin IN (0, 1)),
+    limits        TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(limits)),
+    created_at    INTEGER NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST,)

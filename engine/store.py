@@ -1,0 +1,201 @@
+"""The job table in SQLite: one method per arrow of `jobs`, and what is read of it.
+
+Every write is answered after its commit (`synchronous=FULL`), in batches; see `batches`. Only the writing connection
+writes and checkpoints: SQLite before 3.51.3 can corrupt a write-ahead log that two connections reset at once.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import aiosqlite
+
+from . import arrows, key_table, reads
+from .batches import Batches
+from .clock import Clock
+from .errors import StoreUnusable
+from .jobs import Event, Job, Outcome, Release, Submission, Ticket
+from .keys import Key
+from .lock import OwnerLock
+from .migrations import APPLICATION_ID, MIGRATIONS
+
+SQLITE_FLOOR = (3, 40, 0)
+
+#: No job is held longer: a `run_at` further off is the trace of a clock that went back.
+MAX_HOLD_SECONDS = 24 * 3600
+
+
+class Store:
+    """Opened by `Store.open`; owns the file until `close`."""
+
+    def __init__(
+        self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, lock: OwnerLock, clock: Clock
+    ) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._lock = lock
+        self._clock = clock
+        self._writes = Batches(writer, transactional=True)
+        self._reads = Batches(reader, transactional=False)
+
+    @classmethod
+    async def open(cls, path: Path, *, durability: str = "full", clock: Clock | None = None) -> Self:
+        """Opens or creates the database. `durability`: "full" syncs every commit, "normal" may lose the last moments
+        before a power cut (not before a crash of the process).
+
+        Raises `StoreLocked` if another process owns it, `StoreUnusable` if it is not ours, too new or unreadable.
+        """
+        if sqlite3.sqlite_version_info < SQLITE_FLOOR:
+            raise StoreUnusable(f"SQLite {sqlite3.sqlite_version} is too old; 3.40 or newer is needed")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = OwnerLock(path)
+        except OSError as error:
+            raise StoreUnusable(f"the folder of the database {path} cannot be written: {error.strerror}") from error
+        connections: list[aiosqlite.Connection] = []
+        try:
+            writer = await aiosqlite.connect(path, isolation_level=None)
+            connections.append(writer)
+            await _prepare(writer, path, durability)
+            reader = await aiosqlite.connect(path, isolation_level=None)
+            connections.append(reader)
+            await reader.executescript("PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0;")
+        except BaseException as error:
+            for connection in reversed(connections):
+                await connection.close()
+            lock.release()
+            if isinstance(error, sqlite3.Error):
+                raise StoreUnusable(f"{path} cannot be opened: {error}") from error
+            raise
+        return cls(writer, reader, lock, clock or Clock())
+
+    async def close(self) -> None:
+        """Carries out what was asked, then gives the file up."""
+        await self._reads.close()
+        await self._writes.close()
+        await self._reader.close()
+        await self._writer.close()
+        self._lock.release()
+
+    async def submit(self, submission: Submission, lane: str) -> asyncio.Future[None]:
+        """(nothing) → pending. The future is done when the job is on disk."""
+        await self._writes.room()
+        return self._writes.ask(arrows.submit, arrows.Submit(submission, lane), len(submission.request))
+
+    async def claim(self, lane: str, turns: Mapping[str, int]) -> list[Job]:
+        """pending → processing, for up to `turns[owner]` ready jobs of each owner in this lane."""
+        jobs: list[Job] = await self._writes.ask(arrows.claim, arrows.Claim(lane, turns, self._clock.now()))
+        return jobs
+
+    async def finish(self, job: Job, outcome: Outcome, *, keep_request: bool = True) -> bool:
+        """processing → completed | failed. False if the attempt is no longer the job's: it was cancelled, or lost."""
+        await self._writes.room()
+        item = arrows.Finish(job.seq, job.attempt, outcome, self._clock.now(), keep_request)
+        won: bool = await self._writes.ask(arrows.finish, item, len(outcome.body))
+        return won
+
+    async def release(self, job: Job, release: Release) -> bool:
+        """processing → pending. False if the attempt is no longer the job's."""
+        item = arrows.Back(job.seq, job.attempt, release, self._clock.now())
+        won: bool = await self._writes.ask(arrows.release, item)
+        return won
+
+    async def cancel(self, id: str, owner: str | None) -> Job | None:
+        """pending | processing → cancelled. The job as it was before, or None if there is none to cancel: it is
+        unknown, another owner's (`owner` None: any), or has ended."""
+        job: Job | None = await self._writes.ask(arrows.cancel, arrows.Cancel(id, owner, self._clock.now()))
+        return job
+
+    async def promote(self) -> list[tuple[str, str]]:
+        """Held jobs whose time has come become ready; their lanes and owners."""
+        now = self._clock.now()
+        ready: list[tuple[str, str]] = await self._writes.ask(arrows.promote, (now, now + MAX_HOLD_SECONDS * 1_000_000))
+        return ready
+
+    async def sweep(self, most: int) -> int:
+        """ended → gone, for at most that many expired jobs; how many went."""
+        count: int = await self._writes.ask(arrows.sweep, (self._clock.expiry(), most))
+        return count
+
+    async def give_back(self, pages: int) -> int:
+        """Returns up to that many free pages to the file system; how many are still free."""
+        return await self._writes.alone(lambda db: _give_back(db, pages))
+
+    async def ticket(self, id: str, owner: str | None) -> Ticket | None:
+        """The job and its outcome; None if it is unknown, expired or another owner's (`owner` None: any)."""
+        ticket: Ticket | None = await self._reads.ask(reads.tickets, reads.Ask(id, owner, self._clock.expiry()))
+        return ticket
+
+    async def request(self, seq: int) -> bytes | None:
+        """The job's request, as JSON; None once it is gone."""
+        request: bytes | None = await self._reads.ask(reads.requests, seq)
+        return request
+
+    async def story(self, seq: int) -> list[Event]:
+        """The job's events, oldest first."""
+        events: list[Event] = await self._reads.ask(reads.stories, seq)
+        return events
+
+    async def processing(self) -> list[Job]:
+        """The jobs that an attempt holds; after a start, those that were interrupted."""
+        jobs: list[Job] = await self._reads.ask(reads.processing, None)
+        return jobs
+
+    async def backlog(self) -> list[tuple[str, str, bool, int]]:
+        """What waits: lane, owner, whether it is held for later, how many."""
+        counts: list[tuple[str, str, bool, int]] = await self._reads.ask(reads.backlog, None)
+        return counts
+
+    async def next_held(self) -> int | None:
+        """When the first held job becomes ready, in microseconds UTC; None if none is held."""
+        moment: int | None = await self._reads.ask(reads.next_held, None)
+        return moment
+
+    async def add_key(self, key: Key) -> bool:
+        """False if the name is taken."""
+        added: bool = await self._writes.ask(key_table.add, key)
+        return added
+
+    async def remove_key(self, name: str) -> Key | None:
+        """The key that was removed; None if there is none of that name."""
+        removed: Key | None = await self._writes.ask(key_table.remove, name)
+        return removed
+
+    async def keys(self) -> list[Key]:
+        keys: list[Key] = await self._reads.ask(key_table.every, None)
+        return keys
+
+
+async def _prepare(db: aiosqlite.Connection, path: Path, durability: str) -> None:
+    """Sets the connection up and brings the file to the newest schema."""
+    ((version,),) = await db.execute_fetchall("PRAGMA user_version")
+    ((application,),) = await db.execute_fetchall("PRAGMA application_id")
+    ((tables,),) = await db.execute_fetchall("SELECT COUNT(*) FROM sqlite_schema")
+    if tables and application != APPLICATION_ID:
+        raise StoreUnusable(f"{path} is a database of another application")
+    if version > len(MIGRATIONS):
+        raise StoreUnusable(
+            f"{path} was written by a newer Coatcheck (schema {version}, this one knows {len(MIGRATIONS)}); "
+            "use that version, or another file"
+        )
+    synchronous = {"full": "FULL", "normal": "NORMAL"}[durability]
+    # auto_vacuum takes effect only before the first table, and before the switch to WAL.
+    await db.executescript(
+        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
+        f" PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384;"
+        " PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;"
+    )
+    for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+        await db.executescript(
+            f"BEGIN IMMEDIATE; {migration} PRAGMA user_version = {number};"
+            f" PRAGMA application_id = {APPLICATION_ID}; COMMIT;"
+        )
+
+
+async def _give_back(db: aiosqlite.Connection, pages: int) -> int:
+    # Through executescript, which runs a statement to its end: one step of this pragma frees one page.
+    await db.executescript(f"PRAGMA incremental_vacuum({pages});")
+    ((free,),) = await db.execute_fetchall("PRAGMA freelist_count")
+    return int(free)

@@ -1,0 +1,64 @@
+"""Removes jobs that have expired, and gives their pages back to the file system."""
+
+import asyncio
+import logging
+import time
+
+from .clock import Clock
+from .errors import StoreUnavailable
+from .settings import JobSettings
+from .store import Store
+
+log = logging.getLogger(__name__)
+
+#: Seconds that one batch may hold the writer: what a submit waits longer because of a sweep.
+_BATCH_SECONDS = 0.004
+_MIN_BATCH, _MAX_BATCH = 8, 1024
+#: Free pages that stay in the file, to be used again.
+_SPARE_PAGES = 256
+_PAGES_AT_ONCE = 64
+
+
+class Sweeper:
+    def __init__(self, store: Store, settings: JobSettings, clock: Clock) -> None:
+        self._store = store
+        self._interval = settings.sweep_interval_seconds
+        self._patience = max(
+            settings.result_ttl_seconds, settings.v3_result_ttl_seconds, settings.max_result_ttl_seconds
+        )
+        self._clock = clock
+        self._batch = 64
+
+    async def run(self) -> None:
+        """Sweeps at once and then every interval, until it is cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except StoreUnavailable as error:
+                log.warning("expired jobs could not be removed: %s", error)
+            await asyncio.sleep(self._interval)
+
+    async def sweep(self) -> int:
+        """Removes what has expired; how many jobs that were. In small batches, with pauses: others write too."""
+        if not self._clock.agree(self._patience):
+            log.warning("the wall clock has jumped: nothing expires until it agrees with the time since the start")
+            return 0
+        gone = 0
+        while True:
+            asked, began = self._batch, time.perf_counter()
+            count = await self._store.sweep(asked)
+            took = time.perf_counter() - began
+            gone += count
+            if count < asked:
+                break
+            self._adapt(took)
+            await asyncio.sleep(took)
+        while gone and await self._store.give_back(_PAGES_AT_ONCE) > _SPARE_PAGES:
+            await asyncio.sleep(_BATCH_SECONDS)
+        return gone
+
+    def _adapt(self, took: float) -> None:
+        if took > _BATCH_SECONDS:
+            self._batch = max(self._batch // 2, _MIN_BATCH)
+        elif took < _BATCH_SECONDS / 2:
+            self._batch = min(self._batch * 2, _MAX_BATCH)

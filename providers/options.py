@@ -1,0 +1,28 @@
+"""The options that every kind of provider has; a kind adds its own in a dataclass of its own.
+
+`schemas/config.py` turns such a dataclass into the schema of a `[providers.NAME]` table: the fields' types are the
+checks, `metadata={"min": …}` narrows a number, and a field without a default is required.
+"""
+
+from dataclasses import dataclass, field
+
+from ..engine.calls import CallPolicy, OnInterrupt
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderOptions:
+    #: Calls that may run at once.
+    concurrency: int = field(default=16, metadata={"min": 1})
+    #: Seconds that one call may take.
+    timeout_seconds: float = field(default=600.0, metadata={"min": 0.001})
+    #: How often a call is tried again here before the next fallback.
+    retries: int = field(default=2, metadata={"min": 0})
+    #: What becomes of a call whose outcome is unknown; None: as `[jobs] on_interrupt` says.
+    on_interrupt: OnInterrupt | None = None
+    #: Models that may be named without the provider's prefix. Empty: whatever the client names is passed on.
+    models: tuple[str, ...] = ()
+
+    def policy(self) -> CallPolicy:
+        return CallPolicy(
+            timeout_seconds=self.timeout_seconds, retries=self.retries, on_interrupt=self.on_interrupt
+        )
