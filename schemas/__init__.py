@@ -1,0 +1,1 @@
+"""What clients and operators may say, and what they are answered."""

@@ -1,0 +1,171 @@
+"""What a client asks of responses."""
+
+from .fields import Flag, Integer, ListOf, Null, Number, Object, OneOf, Shape, StreamableRequest, Text
+
+
+class InputAudio(Shape):
+    format = Text(required=True, enum=("mp3", "wav"))
+    data = Text("The audio in base64.", required=True)
+
+
+class Annotation(Shape):
+    type = Text(enum=("file_citation", "url_citation", "container_file_citation", "file_path"))
+    index = Integer()
+    file_id = Text()
+    text = Text()
+    start_index = Integer()
+    end_index = Integer()
+    filename = Text()
+    title = Text()
+    url = Text()
+    container_id = Text()
+
+
+class ContentBlock(Shape):
+    type = Text(
+        required=True,
+        enum=(
+            "input_text",
+            "input_image",
+            "input_file",
+            "input_audio",
+            "output_text",
+            "refusal",
+            "reasoning_text",
+        ),
+    )
+    file_id = Text()
+    text = Text()
+    signature = Text()
+    image_url = Text("An address, or the image itself as a data URL.")
+    detail = Text()
+    file_data = Text()
+    file_url = Text()
+    filename = Text()
+    file_type = Text()
+    input_audio = Object(InputAudio)
+    annotations = ListOf(Object(Annotation))
+    logprobs = ListOf(Object())
+    refusal = Text()
+    cache_control = Object()
+
+
+class SummaryText(Shape):
+    type = Text(enum=("summary_text",))
+    text = Text()
+
+
+class InputItem(Shape):
+    id = Text()
+    type = Text("`message` by default, or what else the item is: a call, its output, reasoning, a reference.")
+    status = Text(enum=("in_progress", "completed", "incomplete", "interpreting", "failed"))
+    role = Text(enum=("assistant", "user", "system", "developer"))
+    content = OneOf(Text(), ListOf(Object(ContentBlock), of="content blocks"), Null())
+    call_id = Text()
+    name = Text()
+    arguments = OneOf(Text(), Object(), about="The arguments of a call, as JSON in a string for a function.")
+    output = OneOf(Text(), ListOf(Object(), of="content blocks"), Object())
+    action = Object()
+    error = OneOf(Text(), Object())
+    queries = ListOf(Text())
+    results = ListOf(Object())
+    summary = ListOf(Object(SummaryText))
+    encrypted_content = Text()
+    pending_safety_checks = ListOf(Object())
+    acknowledged_safety_checks = ListOf(Object())
+    code = Text()
+    container_id = Text()
+    outputs = ListOf(Object())
+    server_label = Text()
+    tools = ListOf(Object())
+    approval_response_id = Text()
+    approve = Flag()
+    reason = Text()
+
+
+class Tool(Shape):
+    type = Text("`function`, `custom`, or a tool that the provider runs itself.", required=True)
+    name = Text()
+    description = Text()
+    cache_control = Object()
+    parameters = Object(about="The parameters as a JSON schema.")
+    strict = Flag()
+    vector_store_ids = ListOf(Text())
+    filters = Object()
+    max_num_results = Integer()
+    ranking_options = Object()
+    display_height = Integer()
+    display_width = Integer()
+    enable_zoom = Flag()
+    search_context_size = Text()
+    user_location = Object()
+    server_label = Text()
+    server_url = Text()
+    authorization = Text()
+    connector_id = Text()
+    headers = Object()
+    server_description = Text()
+
+
+class ToolReference(Shape):
+    type = Text(enum=("function", "mcp", "image_generation"))
+    name = Text()
+    server_label = Text()
+
+
+class ToolChoice(Shape):
+    type = Text("What must be called, as `function`, `mcp` or `allowed_tools`.", required=True)
+    mode = Text()
+    name = Text()
+    server_label = Text()
+    tools = ListOf(Object(ToolReference))
+
+
+class Reasoning(Shape):
+    effort = Text(enum=("none", "minimal", "low", "medium", "high", "xhigh"))
+    generate_summary = Text("The older name of `summary`.")
+    summary = Text(enum=("auto", "concise", "detailed"))
+    max_tokens = Integer()
+
+
+class TextFormat(Shape):
+    type = Text(required=True, enum=("text", "json_schema", "json_object"))
+    name = Text()
+    schema = Object()
+    strict = Flag()
+
+
+class TextOptions(Shape):
+    format = Object(TextFormat)
+    verbosity = Text(enum=("low", "medium", "high"))
+
+
+class ResponsesRequest(StreamableRequest):
+    input = OneOf(
+        Text(),
+        ListOf(Object(InputItem), of="items"),
+        about="What the user says, or a list of items: messages, calls, their outputs.",
+        required="input is required for responses",
+    )
+    background = Flag("Passed on to the provider; every request is a job here in any case.")
+    conversation = OneOf(Text(), Object())
+    include = ListOf(Text(), about="What the answer is to hold beside its usual content.")
+    instructions = Text("What the model is told before the input.")
+    max_output_tokens = Integer("How many tokens the answer may have, reasoning included.", minimum=1)
+    max_tool_calls = Integer()
+    metadata = Object()
+    parallel_tool_calls = Flag()
+    previous_response_id = Text()
+    prompt_cache_key = Text()
+    reasoning = Object(Reasoning)
+    safety_identifier = Text()
+    service_tier = Text()
+    store = Flag()
+    temperature = Number(minimum=0, maximum=2)
+    text = Object(TextOptions, "The form of the answer.")
+    tool_choice = OneOf(Text(enum=("none", "auto", "required")), Object(ToolChoice))
+    tools = ListOf(Object(Tool), of="tools")
+    top_logprobs = Integer(minimum=0, maximum=20)
+    top_p = Number(minimum=0, maximum=1)
+    truncation = Text()
+    user = Text()

@@ -1,0 +1,145 @@
+"""Jobs and errors as the v1 dialect shows them (Bifrost's AsyncJobResponse and BifrostError).
+
+Keys that are not known are absent, never null. A result is spliced in as the bytes that the provider gave: a poll
+never parses it.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from ..engine.calls import Progress
+from ..engine.errors import Refusal
+from ..engine.jobs import SECOND, Event, Job, State, Ticket
+from .operations import OPERATIONS
+
+#: The words of the dialect; it has none for a cancelled job, which is shown as failed with status 499.
+_WORDS = {
+    State.PENDING: "pending",
+    State.PROCESSING: "processing",
+    State.COMPLETED: "completed",
+    State.FAILED: "failed",
+    State.CANCELLED: "failed",
+}
+
+
+def timestamp(moment: int) -> str:
+    """Microseconds UTC as RFC 3339, with six digits and Z."""
+    return datetime.fromtimestamp(moment / SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def accepted(id: str, created_at: int, request_id: str) -> bytes:
+    """The answer to a submit."""
+    return b'{"id":"%b","request_id":%b,"status":"pending","created_at":"%b"}\n' % (
+        id.encode(),
+        orjson.dumps(request_id),
+        timestamp(created_at).encode(),
+    )
+
+
+def envelope(ticket: Ticket, more: Mapping[str, object] | None = None) -> bytes:
+    """The answer to a poll; `more` are extra keys."""
+    job = ticket.job
+    shown: dict[str, Any] = {
+        "id": job.id,
+        "request_id": job.request_id,
+        "status": _WORDS[job.state],
+        "created_at": timestamp(job.created_at),
+    }
+    if job.completed_at is not None and job.expires_at is not None:
+        shown["completed_at"] = timestamp(job.completed_at)
+        shown["expires_at"] = timestamp(job.expires_at)
+        shown["status_code"] = job.status_code
+    if job.state is State.CANCELLED:
+        shown["state"] = "cancelled"
+        shown["error"] = _error(
+            499, {"message": "the job was cancelled", "code": "job_cancelled"}, {"request_type": _request_type(job)}
+        )
+    elif job.state is State.FAILED and ticket.body is not None:
+        shown["error"] = _failure(job, orjson.loads(ticket.body))
+    if more:
+        shown.update(more)
+    head = orjson.dumps(shown)
+    if job.state is State.COMPLETED and ticket.body is not None:
+        return b'%b,"result":%b}\n' % (head[:-1], _with_extra_fields(ticket.body, _extra_fields(job)))
+    return head + b"\n"
+
+
+def error(refusal: Refusal) -> bytes:
+    """A refusal as the bare BifrostError that answers a request."""
+    details = {"message": refusal.message, "code": refusal.code, "param": refusal.param}
+    known = {key: value for key, value in details.items() if value is not None}
+    shown = _error(refusal.status, known, {})
+    if refusal.code.startswith("virtual_key"):
+        shown = {"type": refusal.code, **shown}
+    return orjson.dumps(shown) + b"\n"
+
+
+def story(job: Job, events: Sequence[Event]) -> list[dict[str, Any]]:
+    """The job's attempts, oldest first: where each ran, when, and how it ended."""
+    attempts: dict[int, dict[str, Any]] = {}
+    for event in events:
+        if event.kind == "claimed":
+            attempts[event.attempt] = {
+                "attempt": event.attempt,
+                "provider": event.data["provider"],
+                "model": event.data["model"],
+                "started_at": timestamp(event.at),
+                "status": "processing",
+            }
+        elif event.attempt in attempts:
+            attempt = attempts[event.attempt]
+            attempt["ended_at"] = timestamp(event.at)
+            attempt["status"] = event.kind
+            for key, value in event.data.items():
+                if value is not None:
+                    attempt[key] = timestamp(value) if key == "run_at" else value
+    return list(attempts.values())
+
+
+def progress(progress: Progress) -> dict[str, Any]:
+    shown: dict[str, Any] = {"done": progress.done, "unit": progress.unit}
+    if progress.total is not None:
+        shown["total"] = progress.total
+    return shown
+
+
+def _request_type(job: Job) -> str:
+    operation = OPERATIONS.get(job.operation)
+    return operation.request_type if operation else job.operation
+
+
+def _extra_fields(job: Job) -> dict[str, Any]:
+    took = (job.completed_at or 0) - (job.started_at or 0)
+    return {
+        "request_type": _request_type(job),
+        "provider": job.at.provider,
+        "original_model_requested": job.at.model,
+        "resolved_model_used": job.resolved_model or job.at.model,
+        "latency": took // 1000,
+        "chunk_index": 0,
+    }
+
+
+def _with_extra_fields(result: bytes, extra: dict[str, Any]) -> bytes:
+    comma = b"" if result[1:-1].strip() == b"" else b","
+    return b'%b%b"extra_fields":%b}' % (result[:-1], comma, orjson.dumps(extra))
+
+
+def _failure(job: Job, failure: dict[str, Any]) -> dict[str, Any]:
+    details = {key: failure[key] for key in ("type", "code", "message", "param") if key in failure}
+    extra = {
+        "provider": failure.get("provider", job.at.provider),
+        "original_model_requested": failure.get("model", job.at.model),
+        "request_type": _request_type(job),
+    }
+    if "upstream" in failure:
+        extra["raw_response"] = failure["upstream"]
+    ours = failure.get("type") in ("request_timed_out", "internal_error")
+    return _error(job.status_code or 500, details, extra, ours=ours)
+
+
+def _error(status: int, details: Mapping[str, object], extra: Mapping[str, object], *, ours: bool = False) -> dict[str, Any]:
+    return {"is_bifrost_error": ours, "status_code": status, "error": details, "extra_fields": extra}

@@ -1,0 +1,253 @@
+"""What the requests of all operations have in common."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from coatcheck.engine.errors import InvalidRequest
+from coatcheck.schemas.operations import OPERATIONS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from marshmallow import ValidationError
+
+MINIMAL: dict[str, dict[str, Any]] = {
+    "completions": {"model": "openai/gpt-4o", "prompt": "Once upon"},
+    "chat/completions": {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "Hello"}]},
+    "responses": {"model": "openai/gpt-4o", "input": "Hello"},
+    "embeddings": {"model": "openai/ada", "input": "Hello"},
+}
+REQUIRED = {
+    "completions": ("prompt", "prompt is required for text completion"),
+    "chat/completions": ("messages", "messages is required for chat completion"),
+    "responses": ("input", "input is required for responses"),
+    "embeddings": ("input", "input is required for embeddings"),
+}
+STREAMS = {
+    "completions": "stream is not supported for async text completions",
+    "chat/completions": "stream is not supported for async chat completions",
+    "responses": "stream is not supported for async responses",
+}
+
+every_operation = pytest.mark.parametrize("name", OPERATIONS)
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def likely(schema: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects that use the schema's keys, as well as others."""
+    return st.dictionaries(st.sampled_from(sorted(schema.fields)) | st.text(max_size=5), json_values, max_size=5)
+
+
+def outcome_of(load: Callable[[Any], Any], body: object) -> Any:
+    try:
+        return load(body)
+    except (InvalidRequest, ValidationError) as refusal:
+        return refusal
+
+
+def refused(name: str, body: object) -> tuple[str, str | None]:
+    with pytest.raises(InvalidRequest) as caught:
+        OPERATIONS[name].load(body)
+    return caught.value.message, caught.value.param
+
+
+def test_every_operation_is_listed_under_its_own_name_and_described() -> None:
+    assert {name: operation.name for name, operation in OPERATIONS.items()} == {name: name for name in MINIMAL}
+    assert all(operation.summary and operation.description for operation in OPERATIONS.values())
+
+
+def test_the_request_types_are_those_of_bifrost() -> None:
+    types = {name: operation.request_type for name, operation in OPERATIONS.items()}
+    assert types == {
+        "completions": "text_completion",
+        "chat/completions": "chat_completion",
+        "responses": "responses",
+        "embeddings": "embedding",
+    }
+
+
+@every_operation
+def test_a_minimal_request_comes_out_as_it_came_in(name: str) -> None:
+    loaded = OPERATIONS[name].load(MINIMAL[name])
+    assert loaded.body == MINIMAL[name]
+    assert loaded.model == MINIMAL[name]["model"]
+    assert loaded.fallbacks == ()
+
+
+@every_operation
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [([], "a list"), ("{}", "a string"), (1, "a number"), (1.5, "a floating-point number"), (True, "a boolean")],
+)
+def test_a_body_that_is_no_object_is_named(name: str, body: object, what: str) -> None:
+    assert refused(name, body) == (f"invalid request format: expected a JSON object, got {what}", None)
+
+
+@every_operation
+def test_a_null_body_is_named(name: str) -> None:
+    assert refused(name, None) == ("invalid request format: expected a JSON object, got null", None)
+
+
+@every_operation
+@pytest.mark.parametrize("model", [None, "", " \t"])
+def test_a_model_that_says_nothing_is_asked_for(name: str, model: str | None) -> None:
+    assert refused(name, {**MINIMAL[name], "model": model}) == ("model is required", "model")
+
+
+@every_operation
+def test_the_model_is_asked_for_before_anything_else_that_is_missing(name: str) -> None:
+    assert refused(name, {}) == ("model is required", "model")
+
+
+@every_operation
+@pytest.mark.parametrize("value", [None, "", []])
+def test_a_required_field_that_says_nothing_is_asked_for(name: str, value: Any) -> None:
+    field, message = REQUIRED[name]
+    if value == "" and name == "chat/completions":
+        message = "invalid request format: messages: expected a list of messages, got a string"
+    assert refused(name, {**MINIMAL[name], field: value}) == (message, field)
+
+
+@every_operation
+def test_a_required_field_that_is_absent_is_asked_for(name: str) -> None:
+    field, message = REQUIRED[name]
+    assert refused(name, {"model": "openai/gpt-4o"}) == (message, field)
+
+
+@every_operation
+def test_the_table_says_what_is_required(name: str) -> None:
+    field, message = REQUIRED[name]
+    assert OPERATIONS[name].required == {"model": "model is required", field: message}
+
+
+@every_operation
+def test_wrong_types_are_named_before_what_is_missing(name: str) -> None:
+    message = "invalid request format: fallbacks: expected a list of models, got a string"
+    assert refused(name, {"fallbacks": "openai/gpt-4o"}) == (message, "fallbacks")
+
+
+@every_operation
+@pytest.mark.parametrize(
+    ("model", "what"), [(5, "a number"), (True, "a boolean"), (["a"], "a list"), ({"name": "a"}, "an object")]
+)
+def test_a_model_must_be_a_string(name: str, model: object, what: str) -> None:
+    message = f"invalid request format: model: expected a string, got {what}"
+    assert refused(name, {**MINIMAL[name], "model": model}) == (message, "model")
+
+
+@pytest.mark.parametrize(("name", "message"), STREAMS.items())
+def test_a_stream_is_refused(name: str, message: str) -> None:
+    assert OPERATIONS[name].stream_message == message
+    assert refused(name, {**MINIMAL[name], "stream": True}) == (message, "stream")
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_what_is_missing_is_asked_for_before_a_stream_is_refused(name: str) -> None:
+    assert refused(name, {"model": "openai/gpt-4o", "stream": True})[0] == REQUIRED[name][1]
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_must_be_true_or_false(name: str) -> None:
+    message = "invalid request format: stream: expected true or false, got a string"
+    assert refused(name, {**MINIMAL[name], "stream": "true"}) == (message, "stream")
+
+
+def test_embeddings_know_no_streams_and_drop_the_word() -> None:
+    operation = OPERATIONS["embeddings"]
+    assert operation.stream_message is None
+    assert operation.load({**MINIMAL["embeddings"], "stream": True}).body == MINIMAL["embeddings"]
+
+
+@every_operation
+def test_a_stream_not_wanted_is_dropped_with_its_options(name: str) -> None:
+    body = {**MINIMAL[name], "stream": False, "stream_options": {"include_usage": True}}
+    assert OPERATIONS[name].load(body).body == MINIMAL[name]
+
+
+@every_operation
+def test_an_optional_null_is_dropped_and_an_unknown_one_kept(name: str) -> None:
+    body = {**MINIMAL[name], "fallbacks": None, "brand_new": None}
+    assert OPERATIONS[name].load(body).body == {**MINIMAL[name], "brand_new": None}
+
+
+@every_operation
+def test_fallbacks_come_out_of_the_body_as_names(name: str) -> None:
+    fallbacks = ["openai/gpt-4o-mini", {"provider": "groq", "model": "meta/llama"}, "bare"]
+    loaded = OPERATIONS[name].load({**MINIMAL[name], "fallbacks": fallbacks})
+    assert loaded.fallbacks == ("openai/gpt-4o-mini", "groq/meta/llama", "bare")
+    assert loaded.body == MINIMAL[name]
+
+
+@every_operation
+@pytest.mark.parametrize(
+    ("entry", "path", "reason"),
+    [
+        (5, "fallbacks[1]", "expected a string or an object, got a number"),
+        (None, "fallbacks[1]", "expected a string or an object, got null"),
+        ({"provider": "groq"}, "fallbacks[1].model", "expected a string, but it is missing"),
+        ({"provider": 1, "model": "x"}, "fallbacks[1].provider", "expected a string, got a number"),
+    ],
+)
+def test_a_fallback_that_names_no_model_is_found(name: str, entry: Any, path: str, reason: str) -> None:
+    body = {**MINIMAL[name], "fallbacks": ["openai/x", entry]}
+    assert refused(name, body) == (f"invalid request format: {path}: {reason}", path)
+
+
+@every_operation
+def test_loading_leaves_the_clients_body_as_it_is(name: str) -> None:
+    body = {**MINIMAL[name], "fallbacks": ["a/b"], "stream": False, "user": None}
+    before = dict(body)
+    OPERATIONS[name].load(body)
+    assert body == before
+
+
+def test_ranges_and_enums_are_published_and_left_to_the_provider() -> None:
+    operation = OPERATIONS["chat/completions"]
+    body = {**MINIMAL["chat/completions"], "temperature": 99, "verbosity": "deafening"}
+    assert operation.load(body).body == body
+    assert operation.schema.fields["temperature"].metadata == {"minimum": 0, "maximum": 2}
+    assert operation.schema.fields["verbosity"].metadata == {"enum": ("low", "medium", "high")}
+
+
+def test_a_huge_key_is_cut_in_the_refusal() -> None:
+    message, param = refused("completions", {**MINIMAL["completions"], "logit_bias": {"k" * 100_000: "x"}})
+    assert param == "logit_bias." + "k" * 40
+    assert message == f"invalid request format: {param}: expected a number, got a string"
+
+
+@every_operation
+@given(data=st.data())
+@settings(deadline=None, max_examples=150)
+def test_any_object_is_loaded_or_refused_with_a_reason(name: str, data: st.DataObject) -> None:
+    operation = OPERATIONS[name]
+    body = data.draw(likely(operation.schema) | likely(operation.schema).map(lambda sent: {**MINIMAL[name], **sent}))
+    outcome = outcome_of(operation.load, body)
+    if isinstance(outcome, InvalidRequest):
+        assert outcome.message.strip()
+    else:
+        assert outcome.model == body["model"]
+        assert not outcome.body.keys() & {"fallbacks", "stream", "stream_options"}
+
+
+@every_operation
+@given(unknown=st.dictionaries(st.text(min_size=1, max_size=5).map("x-{}".format), json_values, max_size=4))
+@settings(deadline=None, max_examples=50)
+def test_the_unknown_keys_of_a_valid_request_survive(name: str, unknown: dict[str, Any]) -> None:
+    assert OPERATIONS[name].load({**MINIMAL[name], **unknown}).body == {**MINIMAL[name], **unknown}
+
+
+@every_operation
+@given(data=st.data())
+@settings(deadline=None, max_examples=150)
+def test_the_quick_check_and_marshmallows_own_load_agree(name: str, data: st.DataObject) -> None:
+    schema = OPERATIONS[name].schema
+    body = data.draw(likely(schema).map(lambda sent: {**MINIMAL[name], **sent}))
+    refusal = outcome_of(schema.check, body)
+    if refusal:
+        assert refusal.messages.keys() <= schema.validate(body).keys()
+    else:
+        assert schema.load(body) == body
