@@ -21,7 +21,7 @@ CANCELLED_STATUS = 499
 _MAX_TERMS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Submit:
     """A submission with the lane that its first target's provider named."""
 
@@ -29,7 +29,7 @@ class Submit:
     lane: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Claim:
     lane: str
     #: How many jobs of which owner.
@@ -37,7 +37,7 @@ class Claim:
     now: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Finish:
     seq: int
     attempt: int
@@ -46,7 +46,7 @@ class Finish:
     keep_request: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Back:
     """A release of an attempt."""
 
@@ -56,7 +56,7 @@ class Back:
     now: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cancel:
     id: str
     #: None: whoever owns it.

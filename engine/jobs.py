@@ -19,7 +19,7 @@ cancel   its owner no longer wants it; from pending or from processing.
 Times are integer microseconds UTC, costs integer picodollars (1e-12 USD).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Self
@@ -156,8 +156,8 @@ class Release:
     refund: int = 0
     #: The earliest next claim; None: at once.
     run_at: int | None = None
-    #: The failure that led here, as JSON text; None where nothing failed.
-    failure: str | None = None
+    #: The failure that led here; None where nothing failed.
+    failure: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

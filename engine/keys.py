@@ -14,6 +14,9 @@ ANONYMOUS = "anon"
 
 PREFIX = "sk-bf-"
 
+#: What a key may be called, as a regular expression.
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Key:

@@ -59,7 +59,7 @@ def after(
     if job.calls - refund >= settings.max_attempts:
         return failed(job, failure)
 
-    story = orjson.dumps(describe(failure)).decode()
+    story = describe(failure)
     if isinstance(failure, Stopped):
         return Release(reason="stopped", lane=job.lane, target=job.target, tries=max(job.tries - 1, 0), failure=story)
 

@@ -53,9 +53,16 @@ class Sweeper:
                 break
             self._adapt(took)
             await asyncio.sleep(took)
-        while gone and await self._store.give_back(_PAGES_AT_ONCE) > _SPARE_PAGES:
-            await asyncio.sleep(_BATCH_SECONDS)
+        if gone:
+            await self._shrink()
         return gone
+
+    async def _shrink(self) -> None:
+        while True:
+            free = await self._store.give_back(_PAGES_AT_ONCE)
+            if free <= _SPARE_PAGES:
+                return
+            await asyncio.sleep(_BATCH_SECONDS)
 
     def _adapt(self, took: float) -> None:
         if took > _BATCH_SECONDS:

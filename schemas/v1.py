@@ -24,6 +24,9 @@ _WORDS = {
     State.CANCELLED: "failed",
 }
 
+#: What a failure and its error have in common.
+_DETAILS: tuple[str, ...] = ("type", "code", "message", "param")
+
 
 def timestamp(moment: int) -> str:
     """Microseconds UTC as RFC 3339, with six digits and Z."""
@@ -129,7 +132,7 @@ def _with_extra_fields(result: bytes, extra: dict[str, Any]) -> bytes:
 
 
 def _failure(job: Job, failure: dict[str, Any]) -> dict[str, Any]:
-    details = {key: failure[key] for key in ("type", "code", "message", "param") if key in failure}
+    details: dict[str, object] = {key: failure[key] for key in _DETAILS if key in failure}
     extra = {
         "provider": failure.get("provider", job.at.provider),
         "original_model_requested": failure.get("model", job.at.model),
@@ -141,5 +144,7 @@ def _failure(job: Job, failure: dict[str, Any]) -> dict[str, Any]:
     return _error(job.status_code or 500, details, extra, ours=ours)
 
 
-def _error(status: int, details: Mapping[str, object], extra: Mapping[str, object], *, ours: bool = False) -> dict[str, Any]:
+def _error(
+    status: int, details: Mapping[str, object], extra: Mapping[str, object], *, ours: bool = False
+) -> dict[str, Any]:
     return {"is_bifrost_error": ours, "status_code": status, "error": details, "extra_fields": extra}

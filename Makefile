@@ -1,0 +1,52 @@
+# Everything runs in .venv, which the first target that needs it makes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# An editable install links files one by one, so that nothing but `coatcheck` can be imported. A change within a file is
+# seen at once; another set of files needs the install again, and so has another name.
+FILES := $(shell find app.py cli.py commands engine handlers providers schemas -name '*.py' | sort | cksum | cut -d' ' -f1)
+INSTALLED := $(VENV)/installed-$(FILES)
+TEST_MODELS := smollm2-135m-instruct minilm-l6-v2
+
+.PHONY: demo serve test check bench bench-long kill clean
+
+demo: $(INSTALLED)
+	@$(BIN)/coatcheck models pull
+	@$(BIN)/coatcheck demo
+
+serve: $(INSTALLED)
+	@$(BIN)/coatcheck models pull
+	@$(BIN)/coatcheck serve
+
+test: $(INSTALLED)
+	@$(BIN)/coatcheck models pull $(TEST_MODELS)
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	@$(BIN)/coatcheck models pull $(TEST_MODELS)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p coatcheck
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report
+
+bench: $(INSTALLED)
+	$(BIN)/python bench/run.py
+
+bench-long: $(INSTALLED)
+	$(BIN)/python bench/run.py --long
+
+# A hundred rounds of kill -9 under load.
+kill: $(INSTALLED)
+	COATCHECK_KILL_ROUNDS=100 $(BIN)/python -m pytest tests/test_kill.py
+
+$(INSTALLED): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --upgrade pip
+	@$(BIN)/python -m pip install -q --config-settings editable_mode=strict -e '.[local,test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage* .hypothesis

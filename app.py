@@ -1,0 +1,185 @@
+"""Introduces the parts to each other: `create_app` wires one gateway, `serve` runs it until a signal.
+
+web.run_app(create_app())                              # the packaged config.toml
+root.add_subapp("/ai", create_app({"providers": …}))   # inside another aiohttp application
+"""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from coatcheck.engine.calls import Provider
+from coatcheck.engine.clock import Clock
+from coatcheck.engine.errors import ConfigurationError
+from coatcheck.engine.keys import Key, KeyRing, digest
+from coatcheck.engine.pool import Pool
+from coatcheck.engine.store import Store
+from coatcheck.engine.sweeper import Sweeper
+from coatcheck.handlers import health, keys, v1
+from coatcheck.handlers.auth import is_loopback
+from coatcheck.handlers.browsers import guard, host_rule
+from coatcheck.handlers.errors import errors
+from coatcheck.handlers.gateway import GATEWAY, Gateway
+from coatcheck.providers import KINDS
+from coatcheck.schemas import config as configuration
+from coatcheck.schemas.config import AuthRequired, Config
+
+log = logging.getLogger("coatcheck")
+
+#: Complete and commented; used where no other file is named.
+DEFAULT_CONFIG = Path(__file__).with_name("config.toml")
+
+
+def load_config(source: Path | Mapping[str, Any] = DEFAULT_CONFIG, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration from a TOML file or a mapping of the same shape, with what the environment overrides.
+
+    Raises `ConfigurationError`, which names the key at fault.
+    """
+    document = configuration.read(source) if isinstance(source, Path) else source
+    return configuration.load(document, {name: kind.options for name, kind in KINDS.items()}, environ)
+
+
+def create_app(
+    config: Config | Path | Mapping[str, Any] = DEFAULT_CONFIG, *, data: Path | None = None, clock: Clock | None = None
+) -> web.Application:
+    """An application with its own lifespan, to be run or to be mounted under a prefix of another.
+
+    `data` is the folder for relative paths of the configuration; None: the working directory. Raises
+    `ConfigurationError` here and, once keys are known, at start-up.
+    """
+    if not isinstance(config, Config):
+        config = load_config(config)
+    gateway = Gateway(config=config, providers=make_providers(config), clock=clock or Clock())
+    app = web.Application(middlewares=[errors(guard(host_rule(config.server)))])
+    app[GATEWAY] = gateway
+    app.add_routes([*v1.routes(), *keys.routes(), *health.routes()])
+    app.cleanup_ctx.append(_lifespan(database_path(config, data)))
+    return app
+
+
+def make_providers(config: Config) -> dict[str, Provider]:
+    providers = {}
+    for name, settings in config.providers.items():
+        try:
+            providers[name] = KINDS[settings.kind].make(name, settings.options)
+        except ValueError as error:
+            raise ConfigurationError(f"[providers.{name}]: {error}") from error
+    return providers
+
+
+def database_path(config: Config, data: Path | None = None) -> Path:
+    """The file that `[store] url` names."""
+    scheme, _, path = config.store.url.partition(":///")
+    if scheme != "sqlite" or not path:
+        raise ConfigurationError(f"[store]: url {config.store.url!r} is not of the form sqlite:///PATH")
+    return (data or Path()) / path
+
+
+def config_keys(config: Config, environ: Mapping[str, str] = os.environ) -> list[Key]:
+    """The keys of `[[auth.keys]]`."""
+    found = []
+    for settings in config.auth.keys:
+        where = f"[[auth.keys]] {settings.name!r}"
+        if (settings.key is None) == (settings.key_env is None):
+            raise ConfigurationError(f"{where}: give either key or key_env")
+        token = settings.key or environ.get(settings.key_env or "")
+        if not token:
+            raise ConfigurationError(f"{where}: the environment variable {settings.key_env} is not set")
+        found.append(Key(id=f"config/{settings.name}", name=settings.name, sha256=digest(token), admin=settings.admin))
+    if len({key.name for key in found}) < len(found) or len({key.sha256 for key in found}) < len(found):
+        raise ConfigurationError("[[auth.keys]]: two keys have the same name or the same token")
+    return found
+
+
+def _lifespan(path: Path) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def lifespan(app: web.Application) -> AsyncIterator[None]:
+        gateway = app[GATEWAY]
+        config = gateway.config
+        configured = config_keys(config)
+        async with AsyncExitStack() as stack:
+            store = gateway.store = await Store.open(path, durability=config.store.durability, clock=gateway.clock)
+            stack.push_async_callback(store.close)
+            gateway.keys = KeyRing([*configured, *await store.keys()])
+            if config.auth.required is AuthRequired.AUTO and not gateway.keys and not is_loopback(config.server.host):
+                raise ConfigurationError(
+                    f"{config.server.host} can be reached from other machines and there is no key: make one with "
+                    "`coatcheck keys add NAME --admin`, or set [auth] required = false"
+                )
+            for provider in gateway.providers.values():
+                await provider.start()
+                stack.push_async_callback(provider.close)
+            pool = gateway.pool = Pool(store, gateway.providers, config.jobs, clock=gateway.clock)
+            await pool.start()
+            stack.push_async_callback(pool.drain, config.jobs.shutdown_grace_seconds)
+            sweeping = asyncio.create_task(Sweeper(store, config.jobs, gateway.clock).run(), name="coatcheck sweeper")
+            stack.push_async_callback(_cancelled, sweeping)
+            yield
+
+    return lifespan
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def serve(config: Config, data: Path | None = None) -> None:
+    """Serves until SIGTERM or SIGINT: then refuses new jobs, answers polls, and ends when running jobs have ended or
+    the grace time is over. A second signal ends the grace time."""
+    raise_descriptor_limit()
+    app = create_app(config, data=data)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    await runner.setup()
+    try:
+        pool = app[GATEWAY].pool
+
+        def on_signal() -> None:
+            if stop.is_set():
+                pool.hurry()
+            stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal)
+        site = web.TCPSite(runner, config.server.host, config.server.port, backlog=1024)
+        await site.start()
+        _announce(app[GATEWAY], runner)
+        await stop.wait()
+        log.info("stopping: no new jobs are taken")
+        await pool.drain(config.jobs.shutdown_grace_seconds)
+    finally:
+        await runner.cleanup()
+
+
+def _announce(gateway: Gateway, runner: web.AppRunner) -> None:
+    host, port = runner.addresses[0][:2]
+    auth = "a key is needed" if gateway.keys else "open: no key is needed"
+    print(
+        f"coatcheck listens on http://{f'[{host}]' if ':' in host else host}:{port} ({auth}; "
+        f"providers: {', '.join(gateway.providers) or 'none'})",
+        flush=True,
+    )
+
+
+def raise_descriptor_limit() -> None:
+    """Every waiting client and every call in flight holds a descriptor; 1024, the usual limit, are few."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    from coatcheck.cli import main
+
+    sys.exit(main())

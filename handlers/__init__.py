@@ -1,0 +1,1 @@
+"""Routes, auth, status codes: HTTP in, HTTP out."""

@@ -1,0 +1,40 @@
+"""Reads a request's JSON body, within a limit of its own: an application that embeds this one sets another."""
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from ..engine.errors import BodyTooLarge, InvalidRequest, UnsupportedEncoding
+
+#: A larger body is parsed and checked in a thread: the loop goes on meanwhile.
+OFF_LOOP_BYTES = 262_144
+
+
+async def read(request: web.BaseRequest, most: int) -> bytes:
+    """The body, whatever its Content-Type says. Raises `BodyTooLarge`, or `UnsupportedEncoding` if compressed."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedEncoding
+    length = request.content_length
+    if length is not None and length <= most:
+        return await request.content.read()
+    chunks: list[bytes] = []
+    size = 0
+    if length is None:
+        async for chunk in request.content.iter_any():
+            size += len(chunk)
+            if size > most:
+                break
+            chunks.append(chunk)
+        else:
+            return b"".join(chunks)
+    raise BodyTooLarge(f"the request's body is larger than {most} bytes ([server] max_json_bytes)")
+
+
+def parse(body: bytes) -> Any:
+    """The JSON in the body; raises `InvalidRequest` with the place of the fault."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        what = str(error) if body.strip() else "the body is empty; send a JSON object"
+        raise InvalidRequest(f"invalid request format: {what}") from None

@@ -1,0 +1,47 @@
+"""Keeps web pages from driving a server that listens on the same machine.
+
+A page of any site can send requests to localhost, and can point a name of its own there (DNS rebinding). So the Host
+must be one of ours, and a request that a browser marks as coming from elsewhere is refused. No cookie ever counts.
+"""
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from ..engine.errors import Forbidden
+from ..schemas.config import ServerSettings
+from .auth import is_loopback
+
+
+def host_rule(server: ServerSettings) -> Callable[[str], bool]:
+    """Whether a Host header, without its port, is allowed."""
+    names = {name.lower() for name in server.allowed_hosts}
+    if "*" in names or (not names and not is_loopback(server.host)):
+        return lambda _host: True
+    if names:
+        return lambda host: host in names
+    return is_loopback
+
+
+def guard(allowed: Callable[[str], bool]) -> Callable[[web.BaseRequest], None]:
+    """A check that raises `Forbidden` for a request that a page of another site may have made."""
+    # Hosts are few, and each request has one: those that were allowed need not be parsed again.
+    known: set[str] = set()
+
+    def check(request: web.BaseRequest) -> None:
+        headers = request.headers
+        host = headers.get("Host", "")
+        if host not in known:
+            name = (urlsplit(f"//{host}").hostname or "") if host.isascii() else ""
+            if not allowed(name):
+                raise Forbidden(f"the Host {host[:100]!r} is not one of [server] allowed_hosts")
+            if len(known) < 1000:
+                known.add(host)
+        if headers.get("Sec-Fetch-Site") == "cross-site":
+            raise Forbidden("requests from pages of other sites are refused")
+        origin = headers.get("Origin")
+        if origin is not None and origin.partition("://")[2] != host:
+            raise Forbidden(f"requests from the origin {origin[:100]!r} are refused")
+
+    return check

@@ -1,0 +1,179 @@
+"""Answers with what it was asked: for tests, demos and trying out clients, at no cost.
+
+The model says how: "echo" answers at once; instructions joined by "+" come first, in order:
+
+wait-S     wait S seconds, telling its progress
+hang       never answer
+fail       fail with status 500
+status-N   fail with status N, as an upstream would
+flaky-N    fail with status 503 in the first N calls of the job
+lost       lose the connection after sending
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from ..engine.calls import Call, CallPolicy, Progress, Reply
+from ..engine.errors import CallFailed, Interrupted
+from .options import ProviderOptions
+
+_INSTRUCTION = re.compile(r"(wait|flaky|status)-(\d+(?:\.\d+)?)|hang|fail|lost|echo", re.ASCII)
+_STEPS = 10
+_DIMENSIONS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class EchoOptions(ProviderOptions):
+    concurrency: int = field(default=1000, metadata={"min": 1})
+    models: tuple[str, ...] = ("echo",)
+
+
+class EchoProvider:
+    def __init__(self, name: str, options: EchoOptions) -> None:
+        self.lanes: Mapping[str, int] = {name: options.concurrency}
+        self.policy: CallPolicy = options.policy()
+        self.models = options.models
+        self._name = name
+
+    def lane(self, operation: str, model: str) -> str:
+        return self._name
+
+    def check(self, operation: str, model: str) -> str | None:
+        if operation not in _ANSWERS:
+            return f"has no operation {operation}"
+        if model not in self.models and not all(_INSTRUCTION.fullmatch(part) for part in model.split("+")):
+            return f"has no model {model!r}; it has echo, wait-S, hang, fail, status-N, flaky-N and lost"
+        return None
+
+    async def start(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def execute(self, call: Call) -> Reply:
+        for part in call.model.split("+"):
+            name, _, argument = part.partition("-")
+            if name == "wait":
+                await _wait(float(argument), call)
+            elif name == "hang":
+                await asyncio.Event().wait()
+            elif name == "fail":
+                raise CallFailed("echo was told to fail", status=500)
+            elif name == "status":
+                status = int(float(argument))
+                raise CallFailed(f"echo was told to answer {status}", status=status, upstream={"status": status})
+            elif name == "flaky" and call.number <= float(argument):
+                raise CallFailed(f"echo was told to fail in call {call.number}", status=503)
+            elif name == "lost":
+                raise Interrupted("echo was told to lose the connection")
+        return Reply(result=orjson.dumps(_ANSWERS[call.operation](call)), model=call.model)
+
+
+async def _wait(seconds: float, call: Call) -> None:
+    for step in range(_STEPS):
+        call.progress(Progress(done=step * 100 // _STEPS, total=100, unit="percent"))
+        await asyncio.sleep(seconds / _STEPS)
+
+
+def _text(value: Any) -> str:
+    """The text in a string, in content blocks, or in the last of several messages or inputs."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return _text(value.get("content") or value.get("text") or "")
+    if isinstance(value, list) and value:
+        blocks = all(isinstance(item, Mapping) and "role" not in item for item in value)
+        return " ".join(map(_text, value)) if blocks else _text(value[-1])
+    return ""
+
+
+def _usage(asked: str, answered: str) -> dict[str, int]:
+    prompt, completion = len(asked.split()), len(answered.split())
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _chat(call: Call) -> dict[str, Any]:
+    text = _text(call.request["messages"])
+    return {
+        "id": f"chatcmpl-{call.job_id}",
+        "object": "chat.completion",
+        "created": 0,
+        "model": call.model,
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+        "usage": _usage(text, text),
+    }
+
+
+def _completion(call: Call) -> dict[str, Any]:
+    prompts = call.request["prompt"]
+    prompts = [prompts] if isinstance(prompts, str) else prompts
+    return {
+        "id": f"cmpl-{call.job_id}",
+        "object": "text_completion",
+        "model": call.model,
+        "choices": [{"index": i, "finish_reason": "stop", "text": text} for i, text in enumerate(prompts)],
+        "usage": _usage(" ".join(prompts), " ".join(prompts)),
+    }
+
+
+def _response(call: Call) -> dict[str, Any]:
+    text = _text(call.request["input"])
+    counts = _usage(text, text)
+    return {
+        "id": f"resp_{call.job_id}",
+        "object": "response",
+        "created_at": 0,
+        "status": "completed",
+        "model": call.model,
+        "error": None,
+        "incomplete_details": None,
+        "output": [
+            {
+                "type": "message",
+                "id": f"msg_{call.job_id}",
+                "status": "completed",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": text, "annotations": []}],
+            }
+        ],
+        "usage": {
+            "input_tokens": counts["prompt_tokens"],
+            "output_tokens": counts["completion_tokens"],
+            "total_tokens": counts["total_tokens"],
+        },
+    }
+
+
+def _embeddings(call: Call) -> dict[str, Any]:
+    given = call.request["input"]
+    single = isinstance(given, str) or (given and isinstance(given[0], int))
+    items = [given] if single else given
+    return {
+        "object": "list",
+        "model": call.model,
+        "data": [{"index": i, "object": "embedding", "embedding": _vector(item)} for i, item in enumerate(items)],
+        "usage": {"prompt_tokens": len(items), "total_tokens": len(items)},
+    }
+
+
+def _vector(item: object) -> list[float]:
+    """A vector of length 1 that is the same for the same item; it means nothing."""
+    digest = hashlib.sha256(orjson.dumps(item)).digest()
+    values = [byte / 127.5 - 1 for byte in digest[:_DIMENSIONS]]
+    length = sum(value * value for value in values) ** 0.5
+    return [value / length for value in values]
+
+
+_ANSWERS = {
+    "chat/completions": _chat,
+    "completions": _completion,
+    "responses": _response,
+    "embeddings": _embeddings,
+}

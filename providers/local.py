@@ -1,0 +1,126 @@
+"""Provider kind `local`: models that run on this machine's CPU, each in a worker process of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..engine.calls import Call, CallPolicy, Reply
+from ..engine.errors import NotConfigured
+from .local_process import Recipe, Worker
+from .models import MODELS, Family, missing, models_directory
+from .options import ProviderOptions
+
+_FAMILIES = {
+    "chat/completions": Family.CHAT,
+    "completions": Family.CHAT,
+    "responses": Family.CHAT,
+    "embeddings": Family.EMBEDDINGS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalOptions(ProviderOptions):
+    #: Calls that may run at once in each of its lanes: one for chat, one for embeddings.
+    concurrency: int = field(default=2, metadata={"min": 1})
+    #: Models of the manifest that it serves: `coatcheck models` lists them all.
+    models: tuple[str, ...] = ("qwen2.5-coder-0.5b-instruct", "minilm-l6-v2")
+    #: A GGUF file of one's own, served as a chat model under the file's name without its suffix.
+    path: str | None = None
+    #: The folder of the models; None: COATCHECK_MODELS_DIR, else coatcheck/models in the user's data folder.
+    models_dir: str | None = None
+    #: Tokens, prompt and answer together, that one chat call may have.
+    context_tokens: int = field(default=8192, metadata={"min": 256})
+    #: Calls that a chat model works on at once; each takes memory for its own context.
+    parallel: int = field(default=2, metadata={"min": 1})
+    #: Seconds without a call after which a model's process is stopped and its memory freed.
+    idle_seconds: float = field(default=600.0, metadata={"min": 0})
+
+
+class LocalProvider:
+    """Serves the models of the manifest and a GGUF file of one's own. A model's process starts on its first call."""
+
+    def __init__(self, name: str, options: LocalOptions) -> None:
+        self._name = name
+        self._options = options
+        self._directory = models_directory(options.models_dir)
+        self._families: dict[str, Family] = {}
+        for model in options.models:
+            if model not in MODELS:
+                raise ValueError(f"there is no model {model}; there are {', '.join(MODELS)}")
+            self._families[model] = MODELS[model].family
+        if options.path is not None:
+            self._families[Path(options.path).stem] = Family.CHAT
+        self._workers: dict[str, Worker] = {}
+
+    @property
+    def policy(self) -> CallPolicy:
+        return self._options.policy()
+
+    @property
+    def lanes(self) -> Mapping[str, int]:
+        return {f"{self._name}/{family}": self._options.concurrency for family in Family}
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple(self._families)
+
+    def lane(self, operation: str, model: str) -> str:
+        return f"{self._name}/{_FAMILIES[operation]}"
+
+    def check(self, operation: str, model: str) -> str | None:
+        if (family := _FAMILIES.get(operation)) is None:
+            return f"has no operation {operation}; it has {', '.join(_FAMILIES)}"
+        able = [name for name, of in self._families.items() if of is family]
+        if model in able:
+            return None
+        cure = f"it has {', '.join(able)}" if able else "none of its models can do that"
+        if model in self._families:
+            return f"has no operation {operation} for the model {model}; for that {cure}"
+        return f"has no model {model} for {operation}; {cure}"
+
+    async def start(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        workers = list(self._workers.values())
+        self._workers.clear()
+        for worker in workers:
+            await worker.close()
+
+    async def execute(self, call: Call) -> Reply:
+        if (why := self.check(call.operation, call.model)) is not None:
+            raise NotConfigured(f"The provider {self._name} {why}.")
+        if (worker := self._workers.get(call.model)) is None:
+            worker = Worker(self._recipe(call.model), idle_seconds=self._options.idle_seconds)
+            self._workers[call.model] = worker
+        result = await worker.call(call.operation, call.request, call.progress)
+        return Reply(result=result, model=call.model, cost=0)
+
+    def worker_pid(self, model: str) -> int | None:
+        """The model's process, while one is ready for calls."""
+        worker = self._workers.get(model)
+        return worker.pid if worker else None
+
+    def _recipe(self, model: str) -> Recipe:
+        """Raises `NotConfigured` if the model's files are not there."""
+        options = self._options
+        if options.path is not None and model == Path(options.path).stem:
+            file = Path(options.path).expanduser()
+            if not file.is_file():
+                raise NotConfigured(f"There is no file for the model {model}: see `path`.", code="model_not_found")
+        elif missing([model], self._directory):
+            raise NotConfigured(
+                f"The model {model} is not on this machine: run `coatcheck models pull {model}`.",
+                code="model_not_pulled",
+            )
+        else:
+            file = self._directory / model / MODELS[model].files[0].name
+        arguments = {"model": model, "path": str(file)}
+        family = self._families[model]
+        if family is Family.CHAT:
+            return Recipe(
+                model=model,
+                family=family,
+                arguments={**arguments, "context_tokens": options.context_tokens, "parallel": options.parallel},
+            )
+        return Recipe(model=model, family=family, arguments=arguments)

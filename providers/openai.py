@@ -1,0 +1,143 @@
+"""Any OpenAI-compatible server, remote or on localhost: one POST an operation, at the operation's own path."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from ..engine.calls import Call, CallPolicy, Reply
+from ..engine.errors import CallFailed, Interrupted, NotConnected, Unusable
+from .options import ProviderOptions
+from .upstream import failure, read_answer, redacted
+
+OPERATIONS = ("chat/completions", "completions", "responses", "embeddings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenAIOptions(ProviderOptions):
+    base_url: str = "https://api.openai.com/v1"
+    #: The environment variable with the API key; None: no key is sent.
+    api_key_env: str | None = None
+    organization: str | None = None
+    project: str | None = None
+    #: Sent with every call.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: What this server can do, of chat/completions, completions, responses, embeddings.
+    operations: tuple[str, ...] = OPERATIONS
+    connect_timeout_seconds: float = field(default=10.0, metadata={"min": 0.001})
+    #: A larger answer fails the job.
+    max_answer_bytes: int = field(default=67_108_864, metadata={"min": 1024})
+    #: The name under which a chat's token limit is sent; older servers know only "max_tokens".
+    max_tokens_field: str = "max_completion_tokens"
+
+
+class OpenAIProvider:
+    def __init__(self, name: str, options: OpenAIOptions, environ: Mapping[str, str] = os.environ) -> None:
+        """Raises `ValueError` if the options cannot be used: a bad URL, an operation unknown, a key not set."""
+        self.lanes: Mapping[str, int] = {name: options.concurrency}
+        self.policy: CallPolicy = options.policy()
+        self.models = options.models
+        self._name = name
+        self._options = options
+        unknown = set(options.operations) - set(OPERATIONS)
+        if unknown:
+            raise ValueError(f"operations: {', '.join(sorted(unknown))} is not one of {', '.join(OPERATIONS)}")
+        base = URL(options.base_url)
+        if base.scheme not in ("http", "https") or not base.host:
+            raise ValueError(f"base_url: {options.base_url!r} is not an http or https address")
+        self._urls = {operation: base.joinpath(*operation.split("/")) for operation in options.operations}
+        self._secret = None
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **options.headers}
+        if options.api_key_env is not None:
+            self._secret = environ.get(options.api_key_env)
+            if not self._secret:
+                raise ValueError(f"api_key_env: the environment variable {options.api_key_env} is not set")
+            self._headers["Authorization"] = f"Bearer {self._secret}"
+        if options.organization is not None:
+            self._headers["OpenAI-Organization"] = options.organization
+        if options.project is not None:
+            self._headers["OpenAI-Project"] = options.project
+        self._session: aiohttp.ClientSession | None = None
+
+    def lane(self, operation: str, model: str) -> str:
+        return self._name
+
+    def check(self, operation: str, model: str) -> str | None:
+        if operation not in self._urls:
+            return f"has no operation {operation}; it has {', '.join(self._urls)}"
+        if not model:
+            return "needs the name of a model"
+        return None
+
+    async def start(self) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._options.concurrency, ttl_dns_cache=60),
+            # The pool bounds the call as a whole; only connecting has a bound of its own.
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=None, sock_connect=self._options.connect_timeout_seconds, sock_read=None
+            ),
+            headers=self._headers,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def execute(self, call: Call) -> Reply:
+        assert self._session is not None
+        body = orjson.dumps(self._request(call))
+        try:
+            async with self._session.post(self._urls[call.operation], data=body, allow_redirects=False) as response:
+                answer = await read_answer(response, self._options.max_answer_bytes)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise NotConnected(f"provider {self._name} could not be reached: {_reason(error)}") from error
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError) as error:
+            raise Interrupted(
+                f"the connection to provider {self._name} was lost after sending: {_reason(error)}"
+            ) from error
+        except aiohttp.ClientError as error:
+            raise Unusable(f"provider {self._name} does not speak HTTP as expected: {_reason(error)}") from error
+        if not 200 <= response.status < 300:
+            raise failure(self._name, response, answer, self._secret)
+        return self._reply(call, answer)
+
+    def _request(self, call: Call) -> dict[str, Any]:
+        request = {**call.request, "model": call.model}
+        if call.operation == "chat/completions":
+            limit = request.pop("max_completion_tokens", None)
+            if limit is not None:
+                request[self._options.max_tokens_field] = limit
+            reasoning = dict(request.pop("reasoning", None) or {})
+            effort = reasoning.pop("effort", None)
+            if effort is not None:
+                request["reasoning_effort"] = effort
+            if reasoning:
+                request["reasoning"] = reasoning
+        return request
+
+    def _reply(self, call: Call, answer: bytes) -> Reply:
+        try:
+            result = orjson.loads(answer)
+        except orjson.JSONDecodeError as error:
+            raise Unusable(f"provider {self._name} answered with something that is not JSON: {error}") from error
+        if not isinstance(result, dict):
+            raise Unusable(f"provider {self._name} answered with JSON that is not an object")
+        told = result.get("error")
+        if call.operation != "responses" and isinstance(told, dict):
+            message = redacted(str(told.get("message", "an error")), self._secret)
+            raise CallFailed(f"provider {self._name} answered 200 with an error: {message}", status=502)
+        # What the server itself adds to a result is not for an upstream to say.
+        if result.pop("extra_fields", None) is not None:
+            answer = orjson.dumps(result)
+        model = result.get("model")
+        return Reply(result=answer.strip(), model=model if isinstance(model, str) else None)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,93 @@
+"""A client of a gateway, as a person with curl would be: plain requests, plain answers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+
+from .servers import Served, gateway
+
+ECHO = {"echo": {"kind": "echo"}}
+
+#: A valid request of each operation, for the model that is asked for.
+REQUESTS: Mapping[str, Any] = {
+    "chat/completions": {"messages": [{"role": "user", "content": "hello"}]},
+    "completions": {"prompt": "hello"},
+    "responses": {"input": "hello"},
+    "embeddings": {"input": "hello"},
+}
+
+
+def request(operation: str, model: str = "echo/echo", **more: Any) -> dict[str, Any]:
+    return {"model": model, **REQUESTS[operation], **more}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    text: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.text)
+
+    @property
+    def message(self) -> str:
+        """The message of a BifrostError, after checking its shape."""
+        error = self.json
+        assert set(error) <= {"type", "is_bifrost_error", "status_code", "error", "extra_fields"}
+        assert error["is_bifrost_error"] is False
+        assert error["status_code"] == self.status
+        assert error["extra_fields"] == {}
+        return str(error["error"]["message"])
+
+    @property
+    def code(self) -> str:
+        return str(self.json["error"]["code"])
+
+
+class Client:
+    def __init__(self, session: aiohttp.ClientSession, served: Served, headers: Mapping[str, str]) -> None:
+        self.served = served
+        self._session = session
+        self._headers = headers
+
+    def with_key(self, token: str) -> "Client":
+        return Client(self._session, self.served, {"x-bf-vk": token})
+
+    async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+        """`body`: bytes go as they are, anything else as JSON."""
+        data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
+        async with self._session.request(
+            method, self.served.url + path, data=data, headers={**self._headers, **(headers or {})}
+        ) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def submit(
+        self, operation: str = "chat/completions", model: str = "echo/echo", /, *, headers: Any = None, **more: Any
+    ) -> str:
+        """The id of a job that was accepted."""
+        answer = await self.ask("POST", f"/v1/async/{operation}", request(operation, model, **more), headers)
+        assert answer.status == 202, answer.text
+        return str(answer.json["id"])
+
+    async def ended(self, id: str, operation: str = "chat/completions") -> Answer:
+        """The poll that first showed the job's end."""
+        async with asyncio.timeout(30):
+            while (answer := await self.ask("GET", f"/v1/async/{operation}/{id}")).status == 202:
+                pass
+        return answer
+
+
+@asynccontextmanager
+async def client(folder: Path, headers: Mapping[str, str] | None = None, **tables: Any) -> AsyncIterator[Client]:
+    """A client of a gateway of its own; without a `providers` table it has the echo provider."""
+    tables = {"providers": ECHO, **tables, "jobs": {"shutdown_grace_seconds": 0, **tables.get("jobs", {})}}
+    async with gateway(folder, **tables) as served, aiohttp.ClientSession() as session:
+        yield Client(session, served, headers or {})

@@ -1,0 +1,129 @@
+"""The command line, as a person in a terminal meets it."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .clients import ECHO
+from .servers import ServerProcess, render_toml
+
+
+def coatcheck(
+    folder: Path, *arguments: str, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "coatcheck.cli", *arguments],
+        cwd=folder, env={**os.environ, **(environ or {})}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_without_a_command_it_says_what_there_is(folder: Path) -> None:
+    done = coatcheck(folder)
+    assert done.returncode == 2
+    assert "COMMAND" in done.stderr
+    assert "serve" in coatcheck(folder, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["serve", "--config", "nowhere.toml"], "coatcheck: nowhere.toml cannot be read: No such file or directory"),
+        (["serve", "--host", "192.0.2.1"], "coatcheck: 192.0.2.1 can be reached from other machines"),
+        (["models", "pull", "gpt-5"], "coatcheck: there is no model gpt-5; there are qwen2.5-coder-0.5b-instruct"),
+        (["keys", "add", "a b"], "coatcheck: a key's name is 1 to 64 letters"),
+        (["keys", "remove", "nobody"], "coatcheck: there is no key of the name 'nobody'"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_code_1(folder: Path, arguments: list[str], reason: str) -> None:
+    done = coatcheck(folder, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(reason)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_typing_error_in_the_configuration_stops_the_start(folder: Path) -> None:
+    (folder / "config.toml").write_text("[jobs]\nmax_pendin = 5\n")
+    done = coatcheck(folder, "serve")
+    assert done.returncode == 1
+    assert done.stderr == "coatcheck: [jobs]: unknown key 'max_pendin'; did you mean 'max_pending'?\n"
+
+
+def test_keys_are_made_listed_and_removed_while_no_server_runs(folder: Path) -> None:
+    (folder / "config.toml").write_text(render_toml({"providers": ECHO}))
+    made = coatcheck(folder, "keys", "add", "alice", "--admin")
+    assert made.returncode == 0
+    assert re.fullmatch(r"sk-bf-[\w-]{43}\n", made.stdout)
+    assert "not shown again" in made.stderr
+    again = coatcheck(folder, "keys", "add", "alice")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "there is a key of the name 'alice' already" in again.stderr
+    assert re.match(r"alice +admin +\d{4}-", coatcheck(folder, "keys", "list").stdout)
+    assert coatcheck(folder, "keys", "remove", "alice").returncode == 0
+    assert coatcheck(folder, "keys", "list").stdout == ""
+
+
+def test_keys_are_made_through_the_server_that_owns_the_database(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with ServerProcess(folder, {"providers": ECHO}) as server:
+            environ = {"COATCHECK_URL": server.url or ""}
+            made = await asyncio.to_thread(coatcheck, folder, "keys", "add", "root", "--admin", environ=environ)
+            assert made.returncode == 0, made.stderr
+            closed = await asyncio.to_thread(coatcheck, folder, "keys", "add", "user", environ=environ)
+            assert closed.returncode == 1
+            assert "refused: virtual key is required; set COATCHECK_KEY to an admin's key" in closed.stderr
+            environ["COATCHECK_KEY"] = made.stdout.strip()
+            for arguments in (["add", "user"], ["remove", "user"]):
+                done = await asyncio.to_thread(coatcheck, folder, "keys", *arguments, environ=environ)
+                assert done.returncode == 0, done.stderr
+            listed = await asyncio.to_thread(coatcheck, folder, "keys", "list", environ=environ)
+            assert [line.split()[0] for line in listed.stdout.splitlines()] == ["root"]
+            nobody = await asyncio.to_thread(
+                coatcheck, folder, "keys", "list", environ={"COATCHECK_URL": "http://127.0.0.1:9"}
+            )
+            assert "none answers at http://127.0.0.1:9 (set COATCHECK_URL)" in nobody.stderr
+
+    run(main())
+
+
+def test_a_port_that_is_taken_is_one_line(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with ServerProcess(folder, {"providers": ECHO}) as server:
+            (folder / "other").mkdir()
+            (folder / "other/config.toml").write_text(render_toml({"providers": ECHO}))
+            port = (server.url or "").rpartition(":")[2]
+            done = await asyncio.to_thread(coatcheck, folder / "other", "serve", "--port", port)
+            assert done.returncode == 1
+            assert done.stderr.splitlines()[-1].startswith(f"coatcheck: cannot listen on 127.0.0.1:{port}: ")
+
+    run(main())
+
+
+def test_the_models_are_listed_with_their_licences(folder: Path) -> None:
+    listed = coatcheck(folder, "models", "list").stdout
+    assert re.search(r"qwen2\.5-coder-0\.5b-instruct +\d+ MB +Apache-2\.0", listed)
+    assert "not here" in coatcheck(folder, "models", "list", environ={"COATCHECK_MODELS_DIR": str(folder)}).stdout
+
+
+def test_the_demo_runs_a_real_job_of_each_operation(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "coatcheck.cli", "demo", "--chat-model", "smollm2-135m-instruct"],
+        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("→ completed after") == 4
+    assert "3 vectors of 384 numbers; the first is like the second (0.6" in done.stdout
+    assert "All completed. Next" in done.stdout
+
+
+def test_the_demo_fails_when_a_job_does_not_complete(folder: Path) -> None:
+    done = coatcheck(folder, "demo", environ={"COATCHECK_MODELS_DIR": str(folder)})
+    assert done.returncode == 1
+    assert "Not completed: chat/completions, completions, responses, embeddings" in done.stdout
+    assert "coatcheck models pull" in done.stdout

@@ -1,0 +1,249 @@
+"""Kind `openai` against real servers on this machine: what is sent, what comes back, and what every failure means."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+
+from coatcheck.engine.calls import Call
+from coatcheck.engine.errors import CallFailed, Interrupted, NotConnected, Unusable
+from coatcheck.providers.openai import OpenAIOptions, OpenAIProvider
+from coatcheck.providers.upstream import redacted, retry_after
+
+from .clients import REQUESTS
+
+SECRET = "sk-live-0123456789abcdef"
+
+
+def call(operation: str = "chat/completions", **request: Any) -> Call:
+    body = {"model": "up/small", **REQUESTS[operation], **request}
+    return Call(job_id="j", operation=operation, model="small", request=body)
+
+
+@asynccontextmanager
+async def upstream(handle: Callable[[web.Request], Awaitable[web.StreamResponse]], **options: Any) -> Any:
+    """A provider of a server that answers with `handle`."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.01)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    base = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1"
+    provider = OpenAIProvider("up", OpenAIOptions(base_url=base, api_key_env="KEY", **options), {"KEY": SECRET})
+    await provider.start()
+    try:
+        yield provider
+    finally:
+        await provider.close()
+        await runner.cleanup()
+
+
+async def failure(handle: Callable[[web.Request], Awaitable[web.StreamResponse]], **options: Any) -> CallFailed:
+    async with upstream(handle, **options) as provider:
+        with pytest.raises(CallFailed) as caught:
+            await provider.execute(call())
+    return caught.value
+
+
+def answering(status: int, body: Any, headers: Any = None) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(_request: web.Request) -> web.StreamResponse:
+        data = body if isinstance(body, bytes) else orjson.dumps(body)
+        return web.Response(status=status, body=data, headers=headers or {})
+
+    return handle
+
+
+@pytest.mark.parametrize("operation", REQUESTS)
+def test_a_call_is_one_post_with_the_providers_model_and_every_key_of_the_request(run: Any, operation: str) -> None:
+    async def main() -> None:
+        seen: list[Any] = []
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            seen.append((request.method, request.path, request.headers, await request.json()))
+            return web.json_response({"model": "small-2026", "extra_fields": {"forged": 1}, "n": 1})
+
+        options = {"organization": "org", "project": "proj", "headers": {"X-Team": "research"}}
+        async with upstream(handle, **options) as provider:
+            reply = await provider.execute(call(operation, x_mine=[1]))
+        ((method, path, headers, body),) = seen
+        assert (method, path) == ("POST", f"/api/v1/{operation}")
+        assert body == {**REQUESTS[operation], "model": "small", "x_mine": [1]}
+        assert headers["Authorization"] == f"Bearer {SECRET}"
+        assert (headers["OpenAI-Organization"], headers["OpenAI-Project"]) == ("org", "proj")
+        assert headers["X-Team"] == "research"
+        assert headers["Accept-Encoding"] == "identity"
+        assert reply.model == "small-2026"
+        assert orjson.loads(reply.result) == {"model": "small-2026", "n": 1}
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "sent"),
+    [
+        ({"max_completion_tokens": 5}, {}, {"max_completion_tokens": 5}),
+        ({"max_completion_tokens": 5}, {"max_tokens_field": "max_tokens"}, {"max_tokens": 5}),
+        ({"reasoning": {"effort": "low"}}, {}, {"reasoning_effort": "low"}),
+        (
+            {"reasoning": {"effort": "low", "max_tokens": 9}},
+            {},
+            {"reasoning_effort": "low", "reasoning": {"max_tokens": 9}},
+        ),
+    ],
+)
+def test_a_chat_is_sent_in_the_words_that_the_server_knows(
+    run: Any, given: dict[str, Any], options: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    async def main() -> None:
+        seen: list[Any] = []
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            seen.append(await request.json())
+            return web.json_response({})
+
+        async with upstream(handle, **options) as provider:
+            await provider.execute(call(**given))
+        assert seen == [{**REQUESTS["chat/completions"], "model": "small", **sent}]
+
+    run(main())
+
+
+def test_an_error_is_kept_with_its_status_and_words_and_without_secrets(run: Any) -> None:
+    body = {
+        "error": {
+            "message": f"Incorrect key {SECRET} and sk-proj-abc***xyz",
+            "type": "tokens",
+            "code": "rate_limit_exceeded",
+            "param": "messages",
+        }
+    }
+    error = run(failure(answering(429, body, {"Retry-After": "7"})))
+    assert (error.status, error.type, error.code, error.param) == (429, "tokens", "rate_limit_exceeded", "messages")
+    assert error.retry_after == 7
+    assert error.message == "provider up answered 429: Incorrect key [redacted] and [redacted]"
+    assert error.upstream["status"] == 429
+    assert error.upstream["body"]["error"]["code"] == "rate_limit_exceeded"
+    assert SECRET not in repr(error.upstream)
+    assert "abc***xyz" not in repr(error.upstream)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_of_our_credentials_is_not_the_clients(run: Any, status: int) -> None:
+    error = run(failure(answering(status, {"error": {"message": "bad key"}})))
+    assert (error.status, error.type) == (502, "provider_authentication_error")
+    assert error.upstream["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [(b"<html>Bad gateway</html>", "<html>Bad gateway</html>"), (b"", "Internal Server Error"), (b'"no"', "no")],
+)
+def test_an_error_that_is_not_of_openais_shape_still_says_something(run: Any, body: bytes, text: str) -> None:
+    error = run(failure(answering(500, body)))
+    assert error.status == 500
+    assert error.message == f"provider up answered 500: {text}"
+
+
+def test_a_redirect_is_not_followed(run: Any) -> None:
+    error = run(failure(answering(307, b"", {"Location": "http://127.0.0.1:9/"})))
+    assert (error.status, error.code) == (502, "unexpected_status")
+
+
+@pytest.mark.parametrize(
+    ("handle", "reason"),
+    [
+        (answering(200, b"not json"), "something that is not JSON"),
+        (answering(200, b"[1]"), "JSON that is not an object"),
+        (answering(200, b"x" * 5000), "larger than 2048 bytes"),
+        (answering(200, b"x", {"Content-Encoding": "gzip"}), "answered in 'gzip'"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_is_not_asked_for_again(run: Any, handle: Any, reason: str) -> None:
+    error = run(failure(handle, max_answer_bytes=2048))
+    assert isinstance(error, Unusable)
+    assert reason in error.message
+
+
+def test_an_error_in_a_200_is_an_error(run: Any) -> None:
+    error = run(failure(answering(200, {"error": {"message": f"overloaded {SECRET}", "code": 529}})))
+    assert (error.status, error.message) == (502, "provider up answered 200 with an error: overloaded [redacted]")
+
+
+def test_a_server_that_is_not_there_was_never_connected(run: Any) -> None:
+    async def main() -> None:
+        probe = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
+        port = probe.sockets[0].getsockname()[1]
+        probe.close()
+        await probe.wait_closed()
+        provider = OpenAIProvider("up", OpenAIOptions(base_url=f"http://127.0.0.1:{port}/v1"), {})
+        await provider.start()
+        try:
+            with pytest.raises(NotConnected, match="provider up could not be reached"):
+                await provider.execute(call())
+        finally:
+            await provider.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("answered", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"])
+def test_a_connection_lost_after_sending_is_an_interruption(run: Any, answered: bytes) -> None:
+    async def main() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answered)
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            provider = OpenAIProvider("up", OpenAIOptions(base_url=f"http://127.0.0.1:{port}"), {})
+            await provider.start()
+            try:
+                with pytest.raises(Interrupted, match="was lost after sending"):
+                    await provider.execute(call())
+            finally:
+                await provider.close()
+
+    run(main())
+
+
+def test_a_server_that_speaks_no_http_is_unusable(run: Any) -> None:
+    async def main() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"SSH-2.0-OpenSSH\r\n\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            provider = OpenAIProvider("up", OpenAIOptions(base_url=f"http://127.0.0.1:{port}"), {})
+            await provider.start()
+            try:
+                with pytest.raises(Unusable, match="does not speak HTTP as expected"):
+                    await provider.execute(call())
+            finally:
+                await provider.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [(None, None), ("7", 7), (" 7 ", 7), ("soon", None), ("-1", None), ("Thu, 01 Jan 1970 00:00:00 GMT", 0)],
+)
+def test_retry_after_has_two_forms(header: str | None, seconds: float | None) -> None:
+    assert retry_after(header) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["key sk-abcdef", "Bearer abcdefghij", "gsk_is not but gsk-12345 is", "xai-0000000", "pk-live.1234"]
+)
+def test_what_looks_like_a_key_is_redacted(text: str) -> None:
+    assert "[redacted]" in redacted(text, None)
+    assert redacted("an ordinary task-list sentence", None) == "an ordinary task-list sentence"
