@@ -29,7 +29,7 @@ from coatcheck.handlers.auth import is_loopback
 from coatcheck.handlers.browsers import guard, host_rule
 from coatcheck.handlers.errors import errors
 from coatcheck.handlers.gateway import GATEWAY, Gateway
-from coatcheck.providers import KINDS
+from coatcheck.providers.kinds import KINDS
 from coatcheck.schemas import config as configuration
 from coatcheck.schemas.config import AuthRequired, Config
 

@@ -198,8 +198,8 @@ async def cancel(db: Connection, items: Sequence[Cancel]) -> Sequence[Job | None
         [now, now, orjson.dumps([job.seq for job in found.values()]).decode()],
     )
     await _tell(db, ((job.seq, now, State.CANCELLED, job.attempt, {}) for job in found.values()))
-    first = {i.id: i for i in reversed(items) if i.id in found}
-    return [found[i.id] if first.get(i.id) is i else None for i in items]
+    # Of several who ask for the same job in one batch, the first who may cancels it; for the others it has ended.
+    return [found.pop(i.id) if i.id in found and i.owner in (None, found[i.id].owner) else None for i in items]
 
 
 async def promote(db: Connection, items: Sequence[tuple[int, int]]) -> Sequence[list[tuple[str, str]]]:

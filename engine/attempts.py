@@ -36,14 +36,17 @@ _WRITE_AGAIN_SECONDS = (0.05, 2.0)
 class Attempt:
     job: Job
     task: asyncio.Task[None] | None = None
-    #: Whether the task may be cancelled: it awaits the provider, not the store.
+    #: Whether the task may be cancelled: it awaits the provider, and does not yet write what came of it.
     calling: bool = False
+    #: The call is to end, or not to begin.
+    interrupted: bool = False
     #: The job has been cancelled: nothing is left to write.
     cancelled: bool = False
     progress: Progress | None = None
 
     def interrupt(self) -> None:
-        """Ends the call under way, if there is one."""
+        """Ends the call under way, or keeps it from beginning."""
+        self.interrupted = True
         if self.calling and self.task is not None:
             self.task.cancel()
 
@@ -66,10 +69,14 @@ class Attempts:
 
     async def run(self, attempt: Attempt) -> Release | None:
         """Carries the attempt out and writes how it ended; the release, if the job waits again."""
-        ending = await self._ending(attempt)
-        if ending is None:
-            return None
-        return await self._write(attempt.job, ending)
+        job = attempt.job
+        ending: Release | Outcome | None
+        try:
+            ending = await self._ending(attempt)
+        except Exception as error:
+            log.exception("job %s: the attempt failed by a fault of ours", job.id)
+            ending = retries.failed(job, Fault(f"internal error: {type(error).__name__}: {error}"))
+        return None if ending is None else await self._write(job, ending)
 
     async def recover(self, job: Job) -> None:
         """Settles an attempt that an earlier process left behind."""
@@ -77,22 +84,17 @@ class Attempts:
 
     async def _ending(self, attempt: Attempt) -> Release | Outcome | None:
         """How the attempt ends; None if the job was cancelled meanwhile."""
-        job = attempt.job
         try:
-            if not attempt.cancelled:
-                attempt.calling = True
-                return await self._call(attempt)
+            if attempt.interrupted:
+                raise asyncio.CancelledError
+            attempt.calling = True
+            return await self._call(attempt)
         except CallFailed as failure:
-            return self._after(job, failure)
+            return self._after(attempt.job, failure)
         except asyncio.CancelledError:
-            if not attempt.cancelled:
-                return self._after(job, Stopped())
-        except Exception as error:
-            log.exception("job %s: the call failed by a fault of ours", job.id)
-            return retries.failed(job, Fault(f"internal error: {type(error).__name__}: {error}"))
+            return None if attempt.cancelled else self._after(attempt.job, Stopped())
         finally:
             attempt.calling = False
-        return None
 
     async def _call(self, attempt: Attempt) -> Outcome:
         job, target = attempt.job, attempt.job.at

@@ -72,6 +72,8 @@ class Batches:
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
+        #: Whether the last batch met a fault of the disk: said once, not for each batch.
+        self._faulty = False
         self._task = asyncio.create_task(self._serve(), name="coatcheck batches")
 
     def ask(self, work: Work, item: Any, size: int = 0) -> asyncio.Future[Any]:
@@ -146,10 +148,11 @@ class Batches:
             answers = await self._transact([(work, items) for work, (items, _) in kinds.items()])
         except sqlite3.Error as error:
             if _is_fault(error):
-                log.error("the job store cannot be used: %s", error)
+                if not self._faulty:
+                    log.error("the job store cannot be used: %s", error)
+                self._faulty = True
                 for _, _, future, _ in batch:
-                    if not future.done():
-                        future.set_exception(_unavailable(error))
+                    _fail(future, _unavailable(error))
             elif len(batch) == 1:
                 _fail(batch[0][2], CoatcheckError(f"the job store refused a statement: {error}"))
             else:
@@ -164,6 +167,9 @@ class Batches:
                 for one in batch:
                     await self._carry_out([one])
         else:
+            if self._faulty:
+                log.warning("the job store can be used again")
+            self._faulty = False
             for (_, futures), results in zip(kinds.values(), answers, strict=True):
                 for future, result in zip(futures, results, strict=True):
                     if not future.done():

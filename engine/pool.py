@@ -13,7 +13,7 @@ from .attempts import Attempt, Attempts
 from .backlog import Backlog
 from .calls import Progress, Provider
 from .clock import Clock
-from .errors import JobNotFound, StoreUnavailable, Unavailable
+from .errors import CoatcheckError, JobNotFound, Unavailable
 from .jobs import SECOND, Job, State, Submission, Ticket
 from .lanes import Lane
 from .settings import JobSettings
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 #: Slots of a lane that no provider has any more; its jobs only pass through, to their fallback or their end.
 _ORPHAN_CONCURRENCY = 64
-#: Seconds between two claims while the store cannot be written.
+#: Seconds after a claim or a promotion that the store refused.
 _CLAIM_AGAIN_SECONDS = 2.0
 #: The longest sleep before held jobs are looked at again, so that a clock that jumps is noticed.
 _MAX_NAP_SECONDS = 30.0
@@ -166,13 +166,14 @@ class Pool:
             if not turns:
                 await lane.wanted()
                 continue
+            jobs: list[Job] = []
             try:
                 jobs = await self._store.claim(lane.name, turns)
-            except StoreUnavailable:
-                lane.settle(turns, [])
+            except CoatcheckError as error:
+                log.error("lane %s: nothing could be claimed: %s", lane.name, error)
                 await asyncio.sleep(_CLAIM_AGAIN_SECONDS)
-                continue
-            lane.settle(turns, jobs)
+            finally:
+                lane.settle(turns, jobs)
             for job in jobs:
                 self._backlog.remove(job.owner)
                 attempt = self._running[job.seq] = Attempt(job)
@@ -214,7 +215,8 @@ class Pool:
                 for name, owner in await self._store.promote():
                     self._lane(name).arrive(owner)
                 self._next_held = await self._store.next_held()
-            except StoreUnavailable:
+            except CoatcheckError as error:
+                log.error("held jobs could not be made ready: %s", error)
                 await asyncio.sleep(_CLAIM_AGAIN_SECONDS)
 
     def _lane(self, name: str) -> Lane:

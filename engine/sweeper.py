@@ -5,7 +5,7 @@ import logging
 import time
 
 from .clock import Clock
-from .errors import StoreUnavailable
+from .errors import CoatcheckError
 from .settings import JobSettings
 from .store import Store
 
@@ -34,7 +34,7 @@ class Sweeper:
         while True:
             try:
                 await self.sweep()
-            except StoreUnavailable as error:
+            except CoatcheckError as error:
                 log.warning("expired jobs could not be removed: %s", error)
             await asyncio.sleep(self._interval)
 

@@ -13,6 +13,13 @@ OFF_LOOP_BYTES = 262_144
 
 async def read(request: web.BaseRequest, most: int) -> bytes:
     """The body, whatever its Content-Type says. Raises `BodyTooLarge`, or `UnsupportedEncoding` if compressed."""
+    try:
+        return await _read(request, most)
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise InvalidRequest(f"the request's body could not be read: {error}") from error
+
+
+async def _read(request: web.BaseRequest, most: int) -> bytes:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedEncoding
     length = request.content_length
@@ -29,6 +36,14 @@ async def read(request: web.BaseRequest, most: int) -> bytes:
         else:
             return b"".join(chunks)
     raise BodyTooLarge(f"the request's body is larger than {most} bytes ([server] max_json_bytes)")
+
+
+def render(value: Any) -> bytes:
+    """The value as JSON; raises `InvalidRequest` where it nests deeper than can be written."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise InvalidRequest(f"invalid request format: {error}; nest less deeply") from None
 
 
 def parse(body: bytes) -> Any:

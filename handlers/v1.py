@@ -5,7 +5,6 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from uuid import uuid4
 
-import orjson
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
@@ -136,7 +135,7 @@ def request_id(headers: CIMultiDictProxy[str]) -> str:
 
 def _load(operation: Operation, body: bytes) -> tuple[Loaded, bytes]:
     loaded = operation.load(bodies.parse(body))
-    return loaded, orjson.dumps(loaded.body)
+    return loaded, bodies.render(loaded.body)
 
 
 def _asked(request: web.Request) -> tuple[Gateway, Caller, str]:

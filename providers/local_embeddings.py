@@ -15,8 +15,8 @@ from .wordpiece import WordPiece
 
 _DIMENSIONS = 384
 _MAX_TOKENS = 256
-#: Texts of one run of the network; more would cost memory and gain nothing.
-_BATCH = 16
+
+Vector = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class EmbeddingModel:
@@ -26,7 +26,7 @@ class EmbeddingModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = max(1, len(os.sched_getaffinity(0)) - 1)
         options.log_severity_level = 3
-        # Memory that one long batch took is given back after it.
+        # Memory that a long text took is given back after it.
         options.enable_cpu_mem_arena = False
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
@@ -41,12 +41,14 @@ class EmbeddingModel:
         encoding = request.get("encoding_format") or "float"
         if encoding not in ("float", "base64"):
             raise _refusal("encoding_format is float or base64.", "encoding_format")
-        tokens = []
-        for number, text in enumerate(texts):
-            if number % _BATCH == 0:
-                task.go_on()
+        tokens, vectors = [], []
+        task.progress(0, len(texts), "inputs")
+        # One text a run: a batch gains nothing on a CPU, and costs memory and padding.
+        for text in texts:
+            task.go_on()
             tokens.append(self._tokenizer.encode(text, limit=_MAX_TOKENS))
-        vectors = self._vectors(tokens, task)
+            vectors.append(self._vector(tokens[-1]))
+            task.progress(len(vectors), len(texts), "inputs")
         used = sum(map(len, tokens))
         result = {
             "object": "list",
@@ -59,31 +61,12 @@ class EmbeddingModel:
         }
         return orjson.dumps(result, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    def _vectors(self, tokens: list[list[int]], task: Task) -> np.ndarray[Any, np.dtype[np.float32]]:
-        vectors = np.empty((len(tokens), _DIMENSIONS), dtype=np.float32)
-        # Texts of similar length share a batch, so that little is computed for padding.
-        order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
-        task.progress(0, len(tokens), "inputs")
-        for start in range(0, len(order), _BATCH):
-            task.go_on()
-            batch = order[start : start + _BATCH]
-            vectors[batch] = self._run([tokens[index] for index in batch])
-            task.progress(start + len(batch), len(tokens), "inputs")
-        return vectors
-
-    def _run(self, tokens: list[list[int]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        width = max(map(len, tokens))
-        ids = np.zeros((len(tokens), width), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, text in enumerate(tokens):
-            ids[row, : len(text)] = text
-            mask[row, : len(text)] = 1
-        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        hidden = np.asarray(self._session.run(None, inputs)[0], dtype=np.float32)
-        weights = mask[..., None].astype(np.float32)
-        mean = (hidden * weights).sum(axis=1) / weights.sum(axis=1)
-        normal: np.ndarray[Any, np.dtype[np.float32]] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
-        return normal
+    def _vector(self, tokens: list[int]) -> Vector:
+        ids = np.array([tokens], dtype=np.int64)
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        [hidden] = self._session.run(["last_hidden_state"], inputs)
+        mean: Vector = np.asarray(hidden, dtype=np.float32)[0].mean(axis=0)
+        return mean / np.linalg.norm(mean)
 
 
 def _texts(request: dict[str, Any]) -> list[str]:
@@ -98,7 +81,7 @@ def _texts(request: dict[str, Any]) -> list[str]:
     return list(texts)
 
 
-def _rendered(vector: np.ndarray[Any, np.dtype[np.float32]], encoding: str) -> Any:
+def _rendered(vector: Vector, encoding: str) -> Any:
     if encoding == "float":
         return vector
     return base64.b64encode(vector.astype("<f4").tobytes()).decode()

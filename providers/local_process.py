@@ -7,7 +7,6 @@ import logging
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from .local_frames import failure_from, pack, receive
 logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0
-_LAST_WORDS = 20
+_LAST_WORDS_BYTES = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +116,7 @@ class _Connection:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._watching: dict[int, Callable[[Progress], None]] = {}
-        self._last_words: deque[str] = deque(maxlen=_LAST_WORDS)
+        self._last_words = b""
         self._listening = asyncio.create_task(self._listen())
         self._reading: asyncio.Task[None] | None = None
         self.ended = False
@@ -200,17 +199,19 @@ class _Connection:
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                self._dispatch(*await receive(self._stdout))
-        # From here on no call may be sent to it; a caller that comes meanwhile gets a new process.
-        self.ended = True
-        self._stdin.close()
-        await self._process.wait()
-        await self._listening
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(self._death("during the call"))
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    self._dispatch(*await receive(self._stdout))
+        finally:
+            # From here on no call may be sent to it; a caller that comes meanwhile gets a new process.
+            self.ended = True
+            self._kill()
+            await self._process.wait()
+            await self._listening
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(self._death("during the call"))
 
     def _dispatch(self, header: dict[str, Any], body: bytes) -> None:
         """A frame about a call that was cancelled meanwhile is for nobody."""
@@ -228,11 +229,12 @@ class _Connection:
 
     async def _listen(self) -> None:
         """What native libraries print is kept for the day the worker dies."""
-        async for line in self._stderr:
-            self._last_words.append(line.decode(errors="replace").rstrip())
+        while words := await self._stderr.read(_LAST_WORDS_BYTES):
+            self._last_words = (self._last_words + words)[-_LAST_WORDS_BYTES:]
 
     def _death(self, when: str) -> CallFailed:
         code = self._process.returncode or 0
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        logger.warning("the worker of %s %s %s: %s", self._model, how, when, "\n".join(self._last_words))
+        words = self._last_words.decode(errors="replace").strip()
+        logger.warning("the worker of %s %s %s: %s", self._model, how, when, words)
         return CallFailed(f"The worker of the model {self._model} {how} {when}.", status=503, code="worker_died")

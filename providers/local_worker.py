@@ -10,6 +10,7 @@ import platform
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -59,7 +60,7 @@ class Gateway:
             self._tasks[number] = Task(self._reporter(number))
             threading.Thread(target=self._carry_out, args=(model, number, operation, body), daemon=True).start()
 
-    def _reporter(self, number: int) -> Any:
+    def _reporter(self, number: int) -> Callable[[int, int | None, str], None]:
         def report(done: int, total: int | None, unit: str) -> None:
             self.send({"progress": number, "done": done, "total": total, "unit": unit})
 
@@ -101,8 +102,8 @@ def load(family: str, arguments: dict[str, Any]) -> LocalModel:
         ) from error
     except (OSError, RuntimeError, ValueError) as error:
         raise NotConfigured(
-            f"The model {model} cannot be loaded ({error}). Is there memory enough, and is its file whole? If not, delete "
-            f"it and run `coatcheck models pull {model}`.",
+            f"The model {model} cannot be loaded ({error}). Is there memory enough, and is its file whole? If not, "
+            f"delete it and run `coatcheck models pull {model}`.",
             code="model_not_loaded",
         ) from error
 

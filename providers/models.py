@@ -25,6 +25,7 @@ _BLOCK_BYTES = 1 << 20
 _CONNECT_TIMEOUT_SECONDS = 10.0
 
 Report = Callable[[str], None]
+Manifest = Mapping[str, Model]
 
 
 class PullFailed(CoatcheckError):
@@ -44,28 +45,29 @@ def models_directory(configured: str | None = None, environ: Mapping[str, str] =
     return Path(data, "coatcheck", "models")
 
 
-def missing(names: Iterable[str], directory: Path) -> list[str]:
+def missing(names: Iterable[str], directory: Path, manifest: Manifest = MODELS) -> list[str]:
     """Those of the models that are not there in full. Sizes are compared, not hashes: see `verify`."""
-    return [name for name in names if any(not _present(directory / name, file) for file in _model(name).files)]
+    models = [_model(name, manifest) for name in names]
+    return [model.name for model in models if any(not _present(directory / model.name, file) for file in model.files)]
 
 
-def verify(names: Iterable[str], directory: Path) -> list[str]:
+def verify(names: Iterable[str], directory: Path, manifest: Manifest = MODELS) -> list[str]:
     """The files, as `model/file`, that are not there or whose bytes are not those of the manifest."""
     return [
         f"{name}/{file.name}"
         for name in names
-        for file in _model(name).files
+        for file in _model(name, manifest).files
         if not _present(directory / name, file) or _sha256(directory / name / file.name) != file.sha256
     ]
 
 
-def pull(names: Iterable[str], directory: Path, report: Report) -> None:
+def pull(names: Iterable[str], directory: Path, report: Report, manifest: Manifest = MODELS) -> None:
     """Downloads what is missing of these models, each file checked while it is written; files that are there stay.
 
     Raises `PullFailed` when a file could be had from none of its sources, or cannot be written.
     """
-    models = [_model(name) for name in names]
-    wanted = missing([model.name for model in models], directory)
+    models = [_model(name, manifest) for name in names]
+    wanted = missing([model.name for model in models], directory, manifest)
     for model in models:
         if model.name not in wanted:
             report(f"{model.name}: here already")
@@ -82,11 +84,11 @@ def pull(names: Iterable[str], directory: Path, report: Report) -> None:
         raise PullFailed(f"cannot write to {directory}: {error.strerror or error}") from error
 
 
-def _model(name: str) -> Model:
+def _model(name: str, manifest: Manifest) -> Model:
     try:
-        return MODELS[name]
+        return manifest[name]
     except KeyError:
-        raise PullFailed(f"there is no model {name}; there are {', '.join(MODELS)}") from None
+        raise PullFailed(f"there is no model {name}; there are {', '.join(manifest)}") from None
 
 
 def _present(folder: Path, file: ModelFile) -> bool:

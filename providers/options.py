@@ -23,6 +23,4 @@ class ProviderOptions:
     models: tuple[str, ...] = ()
 
     def policy(self) -> CallPolicy:
-        return CallPolicy(
-            timeout_seconds=self.timeout_seconds, retries=self.retries, on_interrupt=self.on_interrupt
-        )
+        return CallPolicy(timeout_seconds=self.timeout_seconds, retries=self.retries, on_interrupt=self.on_interrupt)

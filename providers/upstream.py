@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -91,10 +92,11 @@ def _redacted_json(value: Any, secret: str | None) -> Any:
 
 def _parsed(body: bytes) -> Any:
     if len(body) <= _MAX_ERROR_BYTES:
-        try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError:
-            pass
+        # What nests too deeply to be written again is kept as text.
+        with suppress(orjson.JSONDecodeError, orjson.JSONEncodeError):
+            parsed = orjson.loads(body)
+            orjson.dumps(parsed)
+            return parsed
     return body[:_MAX_TEXT].decode("utf-8", "replace")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 _MAX_REMEMBERED_WORDS = 50_000
+_STRETCH = re.compile(r"[^ \t\n\r]+")
 
 _IDEOGRAPHS = (
     *((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F)),
@@ -55,8 +56,10 @@ class WordPiece:
             if part in self._special:
                 yield self._special[part]
                 continue
-            for word in _words(part):
-                yield from self._pieces(word)
+            # Bit by bit: of a long text only the beginning is of use.
+            for stretch in _STRETCH.finditer(part):
+                for word in _words(stretch[0]):
+                    yield from self._pieces(word)
 
     def _pieces(self, word: str) -> tuple[int, ...]:
         if (known := self._remembered.get(word)) is not None:

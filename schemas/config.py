@@ -93,9 +93,7 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
 
 
-def load(
-    document: Mapping[str, Any], kinds: Mapping[str, type], environ: Mapping[str, str] | None = None
-) -> Config:
+def load(document: Mapping[str, Any], kinds: Mapping[str, type], environ: Mapping[str, str] | None = None) -> Config:
     """The configuration from a parsed file; `kinds` are the option dataclasses of the kinds of providers, `environ`
     what overrides single values (`COATCHECK_SERVER_PORT`).
 

@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from .local_models import models_dir, served
+
+__all__ = ["models_dir", "served"]
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:

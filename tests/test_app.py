@@ -15,8 +15,9 @@ import openai
 import pytest
 from aiohttp import web
 
-from coatcheck.app import GATEWAY, create_app
+from coatcheck.app import create_app
 from coatcheck.engine.errors import ConfigurationError
+from coatcheck.handlers.gateway import GATEWAY
 
 from .clients import ECHO, client, request
 from .servers import ServerProcess

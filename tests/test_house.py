@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from coatcheck.engine import errors
-from coatcheck.providers import KINDS
+from coatcheck.providers.kinds import KINDS
 from coatcheck.schemas.operations import OPERATIONS
 
 ROOT = Path(__file__).parent.parent

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from coatcheck.engine.errors import InvalidRequest
-from coatcheck.schemas.operations import OPERATIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
+
+from coatcheck.engine.errors import InvalidRequest
+from coatcheck.schemas.operations import OPERATIONS
 
 MINIMAL: dict[str, dict[str, Any]] = {
     "completions": {"model": "openai/gpt-4o", "prompt": "Once upon"},

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from coatcheck.engine.errors import InvalidRequest
 from coatcheck.schemas.operations import OPERATIONS
 

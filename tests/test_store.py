@@ -1,9 +1,7 @@
 """Every arrow of a job in the store, and everything that an arrow refuses."""
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from .jobs import (
     failed,
     found,
     opened,
-    rows,
     submission,
     take,
     told,
@@ -289,63 +286,3 @@ def test_a_stranger_who_cancels_at_the_same_moment_as_the_owner_learns_nothing(f
             assert [answer is not None for answer in answers] == [False, True, False, False]
 
     run(main())
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ("state = 'failed'", "a job ends once"),
-        ("state = 'pending', completed_at = NULL, expires_at = NULL, status_code = NULL", "a job ends once"),
-        ("completed_at = completed_at + 1", "a job ends once"),
-        ("status_code = 500", "a job ends once"),
-        ("attempt = attempt + 1", "a job ends once"),
-    ],
-)
-def test_the_database_itself_refuses_a_second_end(change: str, reason: str, folder: Path, run: Run) -> None:
-    run(_one_of_each(folder))
-    with (
-        closing(sqlite3.connect(folder / "coatcheck.db")) as db,
-        pytest.raises(sqlite3.IntegrityError, match=reason),
-    ):
-        db.execute(f"UPDATE job SET {change} WHERE state = 'completed'")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "state = 'completed' WHERE state = 'processing'",
-        "state = 'lost' WHERE state = 'pending'",
-        "completed_at = 1 WHERE state = 'pending'",
-        "status_code = 200 WHERE state = 'pending'",
-        "state = 'processing' WHERE state = 'pending'",
-        "started_at = 1 WHERE state = 'pending'",
-        "run_at = 1 WHERE state = 'processing'",
-        "calls = calls + 1 WHERE state = 'processing'",
-        "calls = -1 WHERE state = 'processing'",
-        "priority = 8 WHERE state = 'pending'",
-        "ttl_seconds = 0 WHERE state = 'pending'",
-        "id = 'short' WHERE state = 'pending'",
-        "dialect = 'v2' WHERE state = 'pending'",
-        "targets = 'echo' WHERE state = 'pending'",
-        "cost = -1 WHERE state = 'processing'",
-        "owner = NULL WHERE state = 'pending'",
-    ],
-)
-def test_the_database_itself_refuses_a_state_that_cannot_be(change: str, folder: Path, run: Run) -> None:
-    run(_one_of_each(folder))
-    with closing(sqlite3.connect(folder / "coatcheck.db")) as db, pytest.raises(sqlite3.IntegrityError) as caught:
-        db.execute(f"UPDATE job SET {change}")
-    assert "constraint failed" in str(caught.value)
-
-
-async def _one_of_each(folder: Path) -> None:
-    """A store with a pending, a processing and a completed job."""
-    async with opened(folder) as store:
-        await add(store, submission(), submission(), submission())
-        (job, _) = await take(store, count=2)
-        await store.finish(job, completed())
-    assert dict(rows(folder / "coatcheck.db", "SELECT state, COUNT(*) FROM job GROUP BY state")) == {
-        "pending": 1,
-        "processing": 1,
-        "completed": 1,
-    }

@@ -4,10 +4,11 @@ import tracemalloc
 from collections import Counter
 from math import floor
 
-from coatcheck.engine.turns import Turns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from coatcheck.engine.turns import Turns
 
 OWNERS = ("a", "b", "c", "d")
 #: Powers of two, so that their reciprocals add up exactly.

@@ -1,5 +1,6 @@
 """Submitting in the v1 dialect: what is accepted, what is refused, and in which words."""
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,46 @@ def test_a_large_body_is_taken_whole(folder: Path, run: Any) -> None:
             text = "word " * 200_000
             done = await c.ended(await c.submit("completions", prompt=text), "completions")
             assert done.json["result"]["choices"][0]["text"] == text
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"POST /v1/async/embeddings HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b'POST /v1/async/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{"model": "echo/echo"',
+    ],
+)
+def test_a_body_that_breaks_off_is_never_a_fault_of_the_server(
+    folder: Path, run: Any, raw: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            host, _, port = c.served.url.removeprefix("http://").partition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(raw)
+            writer.write_eof()
+            answer = await reader.read()
+            assert not answer or answer.startswith(b"HTTP/1.1 400")
+            writer.close()
+            await c.submit("embeddings")
+
+    run(main())
+    assert not [
+        record for record in caplog.records if record.name.startswith("coatcheck") and record.levelname == "ERROR"
+    ]
+
+
+@pytest.mark.parametrize("depth", [200, 300, 1000])
+def test_what_nests_deeply_is_taken_or_refused(folder: Path, run: Any, depth: int) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            body = b'{"model": "echo/echo", "input": "x", "x": ' + b"[" * depth + b"]" * depth + b"}"
+            answer = await c.ask("POST", "/v1/async/embeddings", body)
+            assert answer.status == (202 if depth < 250 else 400)
+            if depth > 250:
+                assert answer.message.endswith("nest less deeply")
 
     run(main())
 
