@@ -62,6 +62,7 @@ class Cancel:
     #: None: whoever owns it.
     owner: str | None
     now: int
+    keep_request: bool
 
 
 async def submit(db: Connection, items: Sequence[Submit]) -> Sequence[None]:
@@ -197,6 +198,8 @@ async def cancel(db: Connection, items: Sequence[Cancel]) -> Sequence[Job | None
         " WHERE seq IN (SELECT value FROM json_each(?)) AND state IN ('pending', 'processing')",
         [now, now, orjson.dumps([job.seq for job in found.values()]).decode()],
     )
+    if forgotten := [(found[i.id].seq,) for i in wanted.values() if i.id in found and not i.keep_request]:
+        await db.executemany("UPDATE body SET request = NULL WHERE seq = ?", forgotten)
     await _tell(db, ((job.seq, now, State.CANCELLED, job.attempt, {}) for job in found.values()))
     # Of several who ask for the same job in one batch, the first who may cancels it; for the others it has ended.
     return [found.pop(i.id) if i.id in found and i.owner in (None, found[i.id].owner) else None for i in items]

@@ -37,6 +37,7 @@ class Pool:
     ) -> None:
         self._store = store
         self._providers = providers
+        self._settings = settings
         self._clock = clock or Clock()
         self._attempts = Attempts(store, providers, settings, self._clock)
         self._backlog = Backlog(settings)
@@ -146,7 +147,7 @@ class Pool:
             self._lane(lane).arrive(owner)
 
     async def _cancel(self, id: str, owner: str | None) -> None:
-        before = await self._store.cancel(id, owner)
+        before = await self._store.cancel(id, owner, keep_request=self._settings.keep_requests)
         if before is None:
             return
         log.info("job %s: cancelled while %s", id, before.state)

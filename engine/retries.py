@@ -35,7 +35,8 @@ MAX_RETRY_AFTER_SECONDS = 3600.0
 
 def backoff(tries: int, chance: Callable[[], float] = random.random) -> float:
     """Seconds before try number `tries + 1`: doubling from one second, with full jitter over the upper half."""
-    delay = min(FIRST_DELAY_SECONDS * 2.0 ** max(tries - 1, 0), MAX_DELAY_SECONDS)
+    doublings = min(max(tries - 1, 0), 16)
+    delay = min(FIRST_DELAY_SECONDS * 2.0**doublings, MAX_DELAY_SECONDS)
     return delay * (0.5 + chance() / 2)
 
 
@@ -66,13 +67,9 @@ def after(
     delay = backoff(job.tries, chance)
     if failure.retry_after is not None:
         delay = max(delay, failure.retry_after)
-    run_at = now + int(delay * SECOND)
-    if (
-        _passing(failure)
-        and job.tries <= policy.retries
-        and delay <= MAX_RETRY_AFTER_SECONDS
-        and run_at < deadline(job, settings, now)
-    ):
+    patient = delay <= MAX_RETRY_AFTER_SECONDS
+    run_at = now + int(min(delay, MAX_RETRY_AFTER_SECONDS) * SECOND)
+    if _passing(failure) and patient and job.tries <= policy.retries and run_at < deadline(job, settings, now):
         return Release(
             reason="retry", lane=job.lane, target=job.target, tries=job.tries, refund=refund, run_at=run_at,
             failure=story,

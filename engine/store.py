@@ -102,10 +102,11 @@ class Store:
         won: bool = await self._writes.ask(arrows.release, item)
         return won
 
-    async def cancel(self, id: str, owner: str | None) -> Job | None:
+    async def cancel(self, id: str, owner: str | None, *, keep_request: bool = True) -> Job | None:
         """pending | processing → cancelled. The job as it was before, or None if there is none to cancel: it is
         unknown, another owner's (`owner` None: any), or has ended."""
-        job: Job | None = await self._writes.ask(arrows.cancel, arrows.Cancel(id, owner, self._clock.now()))
+        item = arrows.Cancel(id, owner, self._clock.now(), keep_request)
+        job: Job | None = await self._writes.ask(arrows.cancel, item)
         return job
 
     async def promote(self) -> list[tuple[str, str]]:

@@ -10,19 +10,27 @@ Pure: no clock, no I/O. The counts change by what the store has committed, so th
 """
 
 import heapq
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+#: Below that many, owners and places in the queue are not worth a clean-up.
+_FEW = 32
 
 
 @dataclass(slots=True)
 class _Owner:
-    at: float
+    at: float = 0.0
     waiting: int = 0
     #: Turns given out whose claim has not been answered yet.
     planned: int = 0
     running: int = 0
-    #: Whether the heap holds this owner's present `at`.
-    queued: bool = False
+    #: The number of this owner's place in the queue; None: it has none. A place with another number is void.
+    place: int | None = None
+
+    @property
+    def idle(self) -> bool:
+        return self.waiting == self.planned == self.running == 0
 
 
 class Turns:
@@ -36,58 +44,50 @@ class Turns:
         self._weight = weight
         self._cap = cap
         self._now = 0.0
-        self._owners: dict[str, _Owner] = {}
-        self._heap: list[tuple[float, str]] = []
-        #: Idle owners that are still ahead of the clock, by `at`.
-        self._parked: list[tuple[float, str]] = []
+        #: The latest `at` that was ever given: where the clock stands when nobody waits.
         self._latest = 0.0
-        self._ready = 0
+        self._owners: dict[str, _Owner] = {}
+        self._most_owners = _FEW
+        #: A heap of (at, place, owner): first come, first served among equals.
+        self._queue: list[tuple[float, int, str]] = []
+        self._most_places = _FEW
+        self._places = itertools.count()
+        self._waiting = 0
         self._planned = 0
 
     @property
     def waiting(self) -> int:
         """Jobs that wait for a turn, over all owners."""
-        return self._ready
+        return self._waiting
 
     def arrive(self, owner: str, count: int = 1) -> None:
         """`count` jobs of this owner became ready."""
-        entry = self._owners.get(owner)
-        if entry is None:
-            entry = self._owners[owner] = _Owner(at=self._now)
-        elif entry.waiting <= 0:
-            entry.at = max(entry.at, self._now)
+        entry = self._owners.setdefault(owner, _Owner())
         entry.waiting += count
-        self._ready += count
-        self._queue(owner, entry)
+        self._waiting += count
+        self._review(owner, entry)
 
     def leave(self, owner: str, count: int = 1) -> None:
         """`count` ready jobs of this owner ended without a turn: they were cancelled."""
-        self.arrive(owner, 0)
-        entry = self._owners[owner]
-        entry.waiting -= count
-        self._ready -= count
-        self._rest(owner, entry)
+        self.arrive(owner, -count)
 
     def plan(self, slots: int) -> dict[str, int]:
         """Gives out up to `slots` turns: how many jobs of which owner to claim. Each is to be settled."""
         turns: dict[str, int] = {}
-        while slots > 0 and self._heap:
-            at, owner = heapq.heappop(self._heap)
+        while slots > 0 and self._queue:
+            at, place, owner = heapq.heappop(self._queue)
             entry = self._owners.get(owner)
-            if entry is None or not entry.queued or entry.at != at:
+            if entry is None or entry.place != place:
                 continue
-            entry.queued = False
-            if not self._eligible(owner, entry):
-                continue
-            self._now = at
+            entry.place = None
+            self._now = max(self._now, at)
             entry.at = at + 1.0 / self._weight(owner)
             self._latest = max(self._latest, entry.at)
             entry.planned += 1
+            self._planned += 1
             turns[owner] = turns.get(owner, 0) + 1
             slots -= 1
-            self._queue(owner, entry)
-        self._planned += sum(turns.values())
-        self._unpark()
+            self._review(owner, entry)
         return turns
 
     def settle(self, turns: Mapping[str, int], claimed: Mapping[str, int]) -> None:
@@ -98,20 +98,32 @@ class Turns:
             entry.planned -= planned
             self._planned -= planned
             entry.waiting -= got
-            self._ready -= got
+            self._waiting -= got
             entry.running += got
             if got < planned:
                 entry.at -= (planned - got) / self._weight(owner)
-                entry.queued = False
-            self._queue(owner, entry)
-            self._rest(owner, entry)
+                entry.place = None
+            self._review(owner, entry)
 
     def done(self, owner: str) -> None:
         """A running job of this owner left its slot."""
         entry = self._owners[owner]
         entry.running -= 1
-        self._queue(owner, entry)
-        self._rest(owner, entry)
+        self._review(owner, entry)
+
+    def _review(self, owner: str, entry: _Owner) -> None:
+        """Gives the owner a place in the queue, or takes it away, as its counts now say."""
+        if not self._eligible(owner, entry):
+            entry.place = None
+        elif entry.place is None:
+            # Whoever could not use its turns, for want of jobs or by its cap, has saved none up.
+            entry.at = max(entry.at, self._now)
+            entry.place = next(self._places)
+            heapq.heappush(self._queue, (entry.at, entry.place, owner))
+        if self._waiting == 0 and self._planned == 0:
+            # Nobody waits: this round is over, and the next begins with everyone level.
+            self._now = self._latest
+        self._clean_up()
 
     def _eligible(self, owner: str, entry: _Owner) -> bool:
         if entry.waiting <= entry.planned:
@@ -119,27 +131,17 @@ class Turns:
         cap = self._cap(owner)
         return cap is None or entry.running + entry.planned < cap
 
-    def _queue(self, owner: str, entry: _Owner) -> None:
-        if not entry.queued and self._eligible(owner, entry):
-            entry.queued = True
-            heapq.heappush(self._heap, (entry.at, owner))
-
-    def _rest(self, owner: str, entry: _Owner) -> None:
-        """Forgets an idle owner, but not before the clock has passed it: who comes and goes gains nothing by it."""
-        if self._ready == 0 and self._planned == 0:
-            # Nobody waits: this round is over, and the next begins with everyone level.
-            self._now = self._latest
-            self._unpark()
-        if entry.waiting or entry.planned or entry.running:
-            return
-        if entry.at <= self._now:
-            del self._owners[owner]
-        else:
-            heapq.heappush(self._parked, (entry.at, owner))
-
-    def _unpark(self) -> None:
-        while self._parked and self._parked[0][0] <= self._now:
-            _, owner = heapq.heappop(self._parked)
-            entry = self._owners.get(owner)
-            if entry and entry.waiting == entry.planned == entry.running == 0 and entry.at <= self._now:
-                del self._owners[owner]
+    def _clean_up(self) -> None:
+        """Drops void places, and idle owners that the clock has passed: one that is ahead of it must not gain by
+        going and coming back. Seldom: only when there are twice as many as the last clean-up left."""
+        if len(self._owners) > self._most_owners:
+            self._owners = {o: e for o, e in self._owners.items() if not (e.idle and e.at <= self._now)}
+            self._most_owners = max(_FEW, 2 * len(self._owners))
+        if len(self._queue) > self._most_places:
+            self._queue = [
+                (at, place, owner)
+                for at, place, owner in self._queue
+                if (entry := self._owners.get(owner)) is not None and entry.place == place
+            ]
+            heapq.heapify(self._queue)
+            self._most_places = max(_FEW, 2 * len(self._queue))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -184,8 +185,10 @@ class _Connection:
             await asyncio.gather(self._listening, *([self._reading] if self._reading else ()))
 
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        # Process.kill polls first, and so can take the exit code away from the loop's own watcher.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
 
     async def _greet(self) -> None:
         try:

@@ -18,6 +18,7 @@ from coatcheck.engine.settings import JobSettings
 from coatcheck.engine.store import Store
 from coatcheck.engine.targets import Target
 from coatcheck.providers.echo import EchoOptions, EchoProvider
+from coatcheck.providers.openai import OpenAIOptions, OpenAIProvider
 
 #: A wall clock's reading that is easy to recognise: 2030-01-01T00:00:00Z.
 MORNING = 1_893_456_000 * SECOND
@@ -116,7 +117,8 @@ async def pooled(
     try:
         yield pool
     finally:
-        await pool.drain(grace_seconds)
+        async with asyncio.timeout(20 + grace_seconds):
+            await pool.drain(grace_seconds)
         for provider in providers:
             await provider.close()
 
@@ -173,3 +175,8 @@ def ended_once(path: Path, ids: Iterable[str]) -> None:
     for id in ids:
         assert id in states, f"job {id} was accepted and is unknown"
         assert kinds[id] == [states[id]], f"job {id} is {states[id]}, its terminal events are {kinds[id]}"
+
+
+def remote(name: str, url: str, **options: Any) -> OpenAIProvider:
+    """A provider at an `Upstream`."""
+    return OpenAIProvider(name, OpenAIOptions(base_url=url, **options))

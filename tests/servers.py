@@ -134,6 +134,26 @@ async def never(request: dict[str, Any]) -> web.StreamResponse:
     raise AssertionError
 
 
+class Gate:
+    """An upstream's answer that waits until it is let through."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Takes back what was let through and not used."""
+        self._passes = asyncio.Semaphore(0)
+
+    def let(self, count: int) -> None:
+        """Lets that many requests through, those that wait first."""
+        for _ in range(count):
+            self._passes.release()
+
+    async def answer(self, request: dict[str, Any]) -> web.StreamResponse:
+        await self._passes.acquire()
+        return await chat(request)
+
+
 class Upstream:
     """An OpenAI-shaped server on a free port, which answers every request with `answer(its body)`."""
 

@@ -84,10 +84,9 @@ class Lane(RuleBasedStateMachine):
             # … or last.
             self.turns.leave(owner, count)
         self.waiting.subtract(plan)
-        claimed = Counter({owner: count - void[owner] for owner, count in plan.items()})
-        self.running.update(claimed)
+        self.running.update({owner: count - void[owner] for owner, count in plan.items()})
         if slots == 1:
-            self._round(+claimed)
+            self._round(plan)
         else:
             self.since.clear()
         self._watch()
@@ -119,8 +118,8 @@ class Lane(RuleBasedStateMachine):
         cap = self.caps[owner]
         return self.waiting[owner] if cap is None else max(min(self.waiting[owner], cap - self.running[owner]), 0)
 
-    def _round(self, claimed: Counter[str]) -> None:
-        for owner in claimed:
+    def _round(self, plan: dict[str, int]) -> None:
+        for owner in plan:
             for patient, others in self.since.items():
                 if patient != owner:
                     others[owner] += 1
