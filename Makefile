@@ -33,10 +33,10 @@ check: $(INSTALLED)
 	$(BIN)/python -m coverage report
 
 bench: $(INSTALLED)
-	$(BIN)/python bench/run.py
+	$(BIN)/python -m bench
 
 bench-long: $(INSTALLED)
-	$(BIN)/python bench/run.py --long
+	$(BIN)/python -m bench --long
 
 # A hundred rounds of kill -9 under load.
 kill: $(INSTALLED)

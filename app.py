@@ -5,6 +5,7 @@ root.add_subapp("/ai", create_app({"providers": …}))   # inside another aiohtt
 """
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -155,6 +156,9 @@ async def serve(config: Config, data: Path | None = None) -> None:
         site = web.TCPSite(runner, config.server.host, config.server.port, backlog=1024)
         await site.start()
         _announce(app[GATEWAY], runner)
+        # What is loaded stays, and of ten thousand jobs in flight little is garbage: look for it seldom.
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 100)
         await stop.wait()
         log.info("stopping: no new jobs are taken")
         await pool.drain(config.jobs.shutdown_grace_seconds)

@@ -147,6 +147,7 @@ class Attempts:
         """Writes how an attempt ended, and tries again for as long as the store cannot be written. The release, if
         there was one and the attempt was still the job's."""
         delay, longest = _WRITE_AGAIN_SECONDS
+        replaced = False
         while True:
             try:
                 if isinstance(ending, Release):
@@ -159,3 +160,10 @@ class Attempts:
                     return None
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, longest)
+            except Exception as error:
+                # The store refuses these values, and would again: the job ends all the same, and says why.
+                if replaced:
+                    raise
+                log.exception("job %s: how its attempt ended could not be kept", job.id)
+                replaced = True
+                ending = retries.failed(job, Fault(f"internal error: {type(error).__name__}: {error}"))

@@ -179,7 +179,8 @@ class Pool:
                 self._backlog.remove(job.owner)
                 attempt = self._running[job.seq] = Attempt(job)
                 attempt.task = asyncio.create_task(self._run(lane, attempt))
-            self._idle.clear()
+            if jobs:
+                self._idle.clear()
 
     async def _run(self, lane: Lane, attempt: Attempt) -> None:
         job = attempt.job
@@ -195,8 +196,13 @@ class Pool:
         self._backlog.add(job.owner)
         if release.run_at is None:
             self._lane(release.lane).arrive(job.owner)
-        elif self._next_held is None or release.run_at < self._next_held:
-            self._next_held = release.run_at
+        else:
+            self._hold(release.run_at)
+
+    def _hold(self, run_at: int | None) -> None:
+        """A job is held until then; the first of them sets the alarm."""
+        if run_at is not None and (self._next_held is None or run_at < self._next_held):
+            self._next_held = run_at
             self._held.set()
 
     async def _promote(self) -> None:
@@ -215,10 +221,13 @@ class Pool:
             try:
                 for name, owner in await self._store.promote():
                     self._lane(name).arrive(owner)
-                self._next_held = await self._store.next_held()
+                # Cleared before the question: whatever is held meanwhile is told to `_hold` itself.
+                self._next_held = None
+                self._hold(await self._store.next_held())
             except CoatcheckError as error:
                 log.error("held jobs could not be made ready: %s", error)
                 await asyncio.sleep(_CLAIM_AGAIN_SECONDS)
+                self._next_held = self._clock.now()
 
     def _lane(self, name: str) -> Lane:
         """The lane of that name; one that no provider has any more is opened, so that its jobs go somewhere."""

@@ -1,35 +1,28 @@
 """What is read of the job table, on a connection that cannot write; each for many askers at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import orjson
 from aiosqlite import Connection
 
 from .jobs import COLUMNS, JOB_COLUMNS, Event, Job, Ticket
 
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    id: str
-    #: None: whoever owns it.
-    owner: str | None
-    #: A job that expired by then is gone.
-    moment: int
+#: A job's id; its owner, or None for whoever owns it; the moment by which it must not have expired.
+Ask = tuple[str, str | None, int]
 
 
 async def tickets(db: Connection, items: Sequence[Ask]) -> Sequence[Ticket | None]:
     """The jobs with their outcomes, by id; None for one that is unknown, another owner's or expired."""
     rows = await db.execute_fetchall(
         f"SELECT {JOB_COLUMNS}, body.result, e.key FROM json_each(?) e CROSS JOIN job ON job.id = e.value ->> 0"
-        " LEFT JOIN body ON body.seq = job.seq"
+        " LEFT JOIN body ON body.seq = job.seq AND job.completed_at IS NOT NULL"
         " WHERE (e.value ->> 1 IS NULL OR job.owner = e.value ->> 1)"
         " AND (job.expires_at IS NULL OR job.expires_at > e.value ->> 2)",
-        [orjson.dumps([[i.id, i.owner, i.moment] for i in items]).decode()],
+        [orjson.dumps(list(items)).decode()],
     )
     answers: list[Ticket | None] = [None] * len(items)
-    for *_, body, key in rows:
-        answers[key] = Ticket(job=Job.from_row(_), body=body)
+    for *columns, body, key in rows:
+        answers[key] = Ticket(Job.from_row(columns), body)
     return answers
 
 

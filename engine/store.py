@@ -56,6 +56,8 @@ class Store:
             raise StoreUnusable(f"the folder of the database {path} cannot be written: {error.strerror}") from error
         connections: list[aiosqlite.Connection] = []
         try:
+            # A connection that fails leaves a thread of aiosqlite behind, which answers to a loop that may be gone.
+            sqlite3.connect(path).close()
             writer = await aiosqlite.connect(path, isolation_level=None)
             connections.append(writer)
             await _prepare(writer, path, durability)
@@ -126,7 +128,7 @@ class Store:
 
     async def ticket(self, id: str, owner: str | None) -> Ticket | None:
         """The job and its outcome; None if it is unknown, expired or another owner's (`owner` None: any)."""
-        ticket: Ticket | None = await self._reads.ask(reads.tickets, reads.Ask(id, owner, self._clock.expiry()))
+        ticket: Ticket | None = await self._reads.ask(reads.tickets, (id, owner, self._clock.expiry()))
         return ticket
 
     async def request(self, seq: int) -> bytes | None:

@@ -12,7 +12,7 @@ from .store import Store
 log = logging.getLogger(__name__)
 
 #: Seconds that one batch may hold the writer: what a submit waits longer because of a sweep.
-_BATCH_SECONDS = 0.004
+_BATCH_SECONDS = 0.002
 _MIN_BATCH, _MAX_BATCH = 8, 1024
 #: Free pages that stay in the file, to be used again.
 _SPARE_PAGES = 256
@@ -52,7 +52,8 @@ class Sweeper:
             if count < asked:
                 break
             self._adapt(took)
-            await asyncio.sleep(took)
+            # Three quarters of the writer's time are for others.
+            await asyncio.sleep(3 * took)
         if gone:
             await self._shrink()
         return gone

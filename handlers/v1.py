@@ -3,13 +3,12 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from uuid import uuid4
 
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from ..engine.errors import Conflict, JobNotFound, Refusal, UnknownKey
-from ..engine.jobs import State, Submission, Ticket
+from ..engine.jobs import State, Submission, Ticket, new_id
 from ..engine.keys import Caller
 from ..engine.settings import JobSettings
 from ..engine.targets import resolve
@@ -60,7 +59,7 @@ def submit(operation: Operation) -> Handler:
         names = (loaded.model, *loaded.fallbacks)
         params = ("model", *(f"fallbacks[{i}]" for i in range(len(loaded.fallbacks))))
         submission = Submission(
-            id=str(uuid4()),
+            id=new_id(),
             dialect="v1",
             operation=operation.name,
             owner=owner,
@@ -130,7 +129,7 @@ def priority(header: str | None) -> int:
 def request_id(headers: CIMultiDictProxy[str]) -> str:
     """The caller's own request id, or a fresh one."""
     given = headers.get("x-request-id")
-    return given if given is not None and _REQUEST_ID.fullmatch(given) else str(uuid4())
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else new_id()
 
 
 def _load(operation: Operation, body: bytes) -> tuple[Loaded, bytes]:

@@ -6,6 +6,7 @@ never parses it.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -30,7 +31,13 @@ _DETAILS: tuple[str, ...] = ("type", "code", "message", "param")
 
 def timestamp(moment: int) -> str:
     """Microseconds UTC as RFC 3339, with six digits and Z."""
-    return datetime.fromtimestamp(moment / SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    seconds, microseconds = divmod(moment, SECOND)
+    return f"{_second(seconds)}.{microseconds:06d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def accepted(id: str, created_at: int, request_id: str) -> bytes:

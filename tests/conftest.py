@@ -13,6 +13,9 @@ from .local_models import models_dir, served
 
 __all__ = ["models_dir", "served"]
 
+#: A test that takes longer hangs.
+_PATIENCE_SECONDS = 180
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
@@ -25,5 +28,10 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def run() -> Callable[[Any], Any]:
-    """Runs a coroutine to its end, in a loop of its own."""
-    return asyncio.run
+    """Runs a coroutine to its end, in a loop of its own; one that hangs fails."""
+
+    async def bounded(work: Any) -> Any:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            return await work
+
+    return lambda work: asyncio.run(bounded(work))

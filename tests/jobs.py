@@ -153,6 +153,13 @@ async def until(
     return ticket
 
 
+async def counted(pool: Pool, store: Store, *, pending: int, running: int) -> None:
+    """Waits until the pool's counters, which follow the commits, have come to these."""
+    async with asyncio.timeout(30):
+        while (pool.pending, pool.running) != (pending, running):
+            await store.next_held()
+
+
 def rows(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
     """What another connection reads of the file: what is committed."""
     with closing(sqlite3.connect(path)) as db:

@@ -20,7 +20,7 @@ from coatcheck.engine.errors import ConfigurationError
 from coatcheck.handlers.gateway import GATEWAY
 
 from .clients import ECHO, client, request
-from .servers import ServerProcess
+from .servers import Gate, ServerProcess, Upstream
 
 SUBMIT = "/v1/async/embeddings"
 
@@ -88,17 +88,21 @@ def test_it_does_not_start_open_to_other_machines(folder: Path, run: Any) -> Non
 
 def test_on_sigterm_submits_are_refused_polls_go_on_and_running_jobs_end(folder: Path, run: Any) -> None:
     async def main() -> None:
-        async with ServerProcess(folder, {"providers": ECHO}) as server, aiohttp.ClientSession() as session:
-            url = server.url
-            id = await _submitted(session, f"{url}{SUBMIT}", "echo/wait-1")
-            await _until(session, f"{url}{SUBMIT}/{id}", "processing")
-            ending = asyncio.create_task(server.terminate())
-            refusal = await _refusal(session, f"{url}{SUBMIT}")
-            assert "stopping" in refusal["error"]["message"]
-            await _until(session, f"{url}{SUBMIT}/{id}", "completed")
-            assert await ending == 0
-            await server.start()
-            await _until(session, f"{server.url}{SUBMIT}/{id}", "completed")
+        gate = Gate()
+        async with Upstream(gate.answer) as upstream, aiohttp.ClientSession() as session:
+            providers = {"up": {"kind": "openai", "base_url": upstream.url}}
+            async with ServerProcess(folder, {"providers": providers}) as server:
+                url = server.url
+                id = await _submitted(session, f"{url}{SUBMIT}", "up/model")
+                await upstream.asked.get()
+                ending = asyncio.create_task(server.terminate())
+                refusal = await _refusal(session, f"{url}{SUBMIT}", "up/model")
+                assert "stopping" in refusal["error"]["message"]
+                await _until(session, f"{url}{SUBMIT}/{id}", "processing")
+                gate.let(1_000)
+                assert await ending == 0
+                await server.start()
+                await _until(session, f"{server.url}{SUBMIT}/{id}", "completed")
 
     run(main())
 
@@ -109,7 +113,7 @@ def test_a_second_signal_ends_the_grace_time_and_the_job_goes_on_at_the_next_sta
             id = await _submitted(session, f"{server.url}{SUBMIT}", "echo/hang")
             await _until(session, f"{server.url}{SUBMIT}/{id}", "processing")
             os.kill(server.pid, signal.SIGTERM)
-            await _refusal(session, f"{server.url}{SUBMIT}")
+            await _refusal(session, f"{server.url}{SUBMIT}", "echo/hang")
             assert await server.terminate() == 0
             await server.start()
             await _until(session, f"{server.url}{SUBMIT}/{id}", "processing")
@@ -127,11 +131,11 @@ async def _submitted(session: aiohttp.ClientSession, url: str, model: str) -> st
         return str((await response.json())["id"])
 
 
-async def _refusal(session: aiohttp.ClientSession, url: str) -> Any:
+async def _refusal(session: aiohttp.ClientSession, url: str, model: str) -> Any:
     """Submits until the server, which has been told to stop, says that it does."""
     async with asyncio.timeout(30):
         while True:
-            async with session.post(url, json=request("embeddings")) as response:
+            async with session.post(url, json=request("embeddings", model)) as response:
                 if response.status != 202:
                     assert response.status == 503
                     assert int(response.headers["Retry-After"]) >= 1

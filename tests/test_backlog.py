@@ -10,7 +10,7 @@ import pytest
 from coatcheck.engine.errors import Overloaded
 from coatcheck.engine.jobs import State
 
-from .jobs import echo, opened, pooled, remote, rows, submission, until
+from .jobs import counted, echo, opened, pooled, remote, rows, submission, until
 from .servers import Gate, Upstream
 
 Run = Callable[[Awaitable[Any]], Any]
@@ -24,7 +24,7 @@ Run = Callable[[Awaitable[Any]], Any]
     ],
 )
 def test_too_many_jobs_are_refused_before_anything_is_written(
-    limits: dict[str, int], reason: str, folder: Path, run: Run
+    limits: dict[str, Any], reason: str, folder: Path, run: Run
 ) -> None:
     async def main() -> None:
         gate = Gate()
@@ -60,8 +60,8 @@ def test_too_many_jobs_are_refused_before_anything_is_written(
 def test_of_many_submits_at_once_no_more_are_taken_than_there_is_room_for(folder: Path, run: Run) -> None:
     async def main() -> None:
         async with opened(folder) as store, pooled(store, echo(concurrency=1), max_pending=20) as pool:
-            await pool.submit(running := submission("hang"))
-            await until(store, running.id, lambda ticket: ticket.job.state is State.PROCESSING)
+            await pool.submit(submission("hang"))
+            await counted(pool, store, pending=0, running=1)
             answers = await asyncio.gather(*(pool.submit(submission()) for _ in range(50)), return_exceptions=True)
             assert sum(answer is None for answer in answers) == 20
             assert sum(isinstance(answer, Overloaded) for answer in answers) == 30
@@ -74,7 +74,7 @@ def test_a_cancelled_job_makes_room(folder: Path, run: Run) -> None:
     async def main() -> None:
         async with opened(folder) as store, pooled(store, echo(concurrency=1), max_pending=1) as pool:
             await pool.submit(running := submission("hang"))
-            await until(store, running.id, lambda ticket: ticket.job.state is State.PROCESSING)
+            await counted(pool, store, pending=0, running=1)
             await pool.submit(waiting := submission())
             with pytest.raises(Overloaded):
                 await pool.submit(submission())

@@ -152,7 +152,7 @@ def test_a_statement_whose_caller_has_gone_is_carried_out_all_the_same(folder: P
         async with batches(folder) as made:
             waiters = [made.ask(write, text) for text in "abc"]
             waiters[1].cancel()
-            assert await asyncio.gather(waiters[0], waiters[2]) == [1, 1]
+            assert [*await asyncio.gather(waiters[0], waiters[2])] == [1, 1]
             leaver = asyncio.create_task(asyncio.wait_for(made.ask(write, "d"), None))
             await asyncio.wait([leaver], timeout=0)
             leaver.cancel()

@@ -13,7 +13,7 @@ from coatcheck.engine.jobs import Job, State, Ticket
 from coatcheck.engine.pool import Pool
 from coatcheck.engine.store import Store
 
-from .jobs import add, back, completed, ended_once, found, opened, pooled, remote, submission, take, until
+from .jobs import add, back, completed, counted, ended_once, found, opened, pooled, remote, submission, take, until
 from .servers import Gate, Upstream, never
 
 Run = Callable[[Awaitable[Any]], Any]
@@ -49,10 +49,9 @@ def test_a_cancel_and_a_finish_in_one_commit_agree_on_the_outcome(cancel_first: 
 
 def test_a_cancel_a_release_and_a_claim_in_one_commit_agree(folder: Path, run: Run) -> None:
     async def race(store: Store, job: Job, order: list[int]) -> None:
-        moves = [store.cancel(job.id, job.owner), store.release(job, back(job)), take(store)]
-        for at in order:
-            moves[at] = asyncio.ensure_future(moves[at])
-        before, _, claimed = await asyncio.gather(*moves)
+        moves: list[Any] = [store.cancel(job.id, job.owner), store.release(job, back(job)), take(store)]
+        answers = await asyncio.gather(*(moves[at] for at in order))
+        before, _, claimed = (answers[order.index(at)] for at in range(3))
         assert before is not None, "whatever came first, the job had not ended"
         assert (await found(store, job.id)).job.state is State.CANCELLED
         for attempt in (job, *claimed):
@@ -86,7 +85,9 @@ def test_the_cancel_of_a_running_job_closes_the_connection_to_its_upstream(folde
                 ticket = await pool.cancel(asked[model].id, asked[model].owner)
                 assert ticket.job.state is State.CANCELLED
                 assert (await upstream.lost.get())["model"] == model
-            assert (pool.pending, upstream.asked.qsize(), upstream.lost.qsize()) == (0, 0, 0)
+            await counted(pool, store, pending=0, running=0)
+            assert upstream.asked.empty()
+            assert upstream.lost.empty()
         ended_once(folder / "coatcheck.db", [one.id for one in asked.values()])
 
     run(main())
@@ -129,7 +130,7 @@ def test_a_cancel_and_the_upstreams_answer_at_once_make_one_outcome(folder: Path
                 gate.reset()
             final = [(await found(store, one.id)).job for one in asked]
             assert {job.attempt for job in final} == {1}
-            assert pool.pending == 0
+            await counted(pool, store, pending=0, running=0)
         assert min(outcomes.values()) > 0, f"these were no races: {outcomes}"
         ended_once(folder / "coatcheck.db", [one.id for one in asked])
 
@@ -160,7 +161,7 @@ def test_jobs_that_are_cancelled_at_every_stage_leave_no_trace_in_the_counters(f
                 for one in asked[first : first + 60]:
                     await until(store, one.id)
                 gate.reset()
-            assert pool.pending == 0
+            await counted(pool, store, pending=0, running=0)
             gate.let(100)
             late = [submission("gpt", provider="up", owner=f"key:{number % 7}") for number in range(100)]
             await asyncio.gather(*map(pool.submit, late))

@@ -19,7 +19,22 @@ from coatcheck.engine.calls import OnInterrupt
 from coatcheck.engine.jobs import SECOND, State, Ticket
 from coatcheck.engine.store import Store
 
-from .jobs import Hands, add, back, completed, echo, ended_once, ends, failed, opened, pooled, submission, take, until
+from .jobs import (
+    Hands,
+    add,
+    back,
+    completed,
+    counted,
+    echo,
+    ended_once,
+    ends,
+    failed,
+    opened,
+    pooled,
+    submission,
+    take,
+    until,
+)
 
 Run = Callable[[Awaitable[Any]], Any]
 
@@ -138,7 +153,7 @@ async def start_from(point: Point, on_interrupt: OnInterrupt) -> None:
                 assert after.job.state is State.COMPLETED, f"after {point.step!r} a waiting job was lost"
             else:
                 check_interrupted(before, after, on_interrupt)
-        assert (pool.pending, pool.running) == (0, 0)
+        await counted(pool, store, pending=0, running=0)
         for id in point.swept:
             assert await store.ticket(id, None) is None
     path = point.folder / "coatcheck.db"

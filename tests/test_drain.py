@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from coatcheck.engine.errors import StoreUnavailable, Unavailable
 from coatcheck.engine.jobs import State
 from coatcheck.engine.settings import JobSettings
 
-from .jobs import add, echo, ended_once, found, opened, pooled, remote, submission, take, told, until
+from .jobs import add, counted, echo, ended_once, found, opened, pooled, remote, submission, take, told, until
 from .servers import Gate, Upstream, chat, never
 
 Run = Callable[[Awaitable[Any]], Any]
@@ -125,9 +125,25 @@ def test_a_drain_ends_though_the_last_claim_brought_nothing(folder: Path, run: R
             await store.cancel(gone.id, None)
             await pool.cancel(running.id, None)
             assert (await until(store, last.id)).job.state is State.COMPLETED
+            await counted(pool, store, pending=1, running=0)
             async with asyncio.timeout(10):
                 await pool.drain(HOUR)
             assert pool.running == 0
+
+    run(main())
+
+
+def test_a_drain_ends_while_nothing_can_be_claimed(folder: Path, run: Run) -> None:
+    async def main() -> None:
+        async with opened(folder) as store:
+            await add(store, waiting := submission())
+            await store._writer.execute("PRAGMA busy_timeout = 0")
+            async with locked(folder), pooled(store, echo()) as pool:
+                with heard("coatcheck.engine.pool", "nothing could be claimed") as refused:
+                    await refused.wait()
+                async with asyncio.timeout(10):
+                    await pool.drain(HOUR)
+            assert (await found(store, waiting.id)).job.state is State.PENDING
 
     run(main())
 
@@ -189,17 +205,21 @@ async def locked(folder: Path) -> AsyncIterator[None]:
             other.execute("ROLLBACK")
 
 
-class Heard(logging.Handler):
-    """Tells of the first log record that contains a text."""
+@contextmanager
+def heard(logger: str, text: str) -> Iterator[asyncio.Event]:
+    """Set by the first log record that contains the text."""
+    event = asyncio.Event()
 
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self._text = text
-        self.heard = asyncio.Event()
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if text in record.getMessage():
+                event.set()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if self._text in record.getMessage():
-            self.heard.set()
+    logging.getLogger(logger).addHandler(ear := Ear())
+    try:
+        yield event
+    finally:
+        logging.getLogger(logger).removeHandler(ear)
 
 
 def test_an_outcome_that_cannot_be_written_is_written_later(folder: Path, run: Run) -> None:
@@ -212,19 +232,17 @@ def test_an_outcome_that_cannot_be_written_is_written_later(folder: Path, run: R
         ):
             await pool.submit(asked := submission("gpt", provider="up"))
             await upstream.asked.get()
-            log = logging.getLogger("coatcheck.engine.batches")
-            log.addHandler(said := Heard("the job store cannot be used: database is locked"))
             await store._writer.execute("PRAGMA busy_timeout = 0")
             async with locked(folder):
-                gate.let(1)
-                await said.heard.wait()
+                with heard("coatcheck.engine.batches", "cannot be used: database is locked") as refused:
+                    gate.let(1)
+                    await refused.wait()
                 with pytest.raises(StoreUnavailable, match="database is locked"):
                     await pool.submit(submission())
                 assert (await found(store, asked.id)).job.state is State.PROCESSING
-            log.removeHandler(said)
             assert (await until(store, asked.id)).job.state is State.COMPLETED
             assert upstream.asked.empty(), "the call was not made again"
-            assert pool.pending == 0
+            await counted(pool, store, pending=0, running=0)
         ended_once(folder / "coatcheck.db", [asked.id])
 
     run(main())

@@ -1,17 +1,18 @@
 """The pool: what runs when, where, for whom, and what it refuses."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import pytest
 
+from coatcheck.engine.calls import Call, CallPolicy, Reply
 from coatcheck.engine.errors import JobNotFound
 from coatcheck.engine.jobs import State
 
-from .jobs import add, echo, ended_once, found, opened, pooled, remote, rows, submission, told, until
+from .jobs import add, counted, echo, ended_once, found, opened, pooled, remote, rows, submission, told, until
 from .servers import Gate, Upstream, never
 
 Run = Callable[[Awaitable[Any]], Any]
@@ -34,7 +35,7 @@ def test_a_job_runs_and_keeps_what_its_provider_answered(folder: Path, run: Run)
             assert (ticket.job.state, ticket.job.status_code) == (State.COMPLETED, 200)
             assert ticket.body is not None
             assert orjson.loads(ticket.body)["choices"][0]["message"]["content"] == "good morning"
-            assert (pool.running, pool.pending) == (0, 0)
+            await counted(pool, store, pending=0, running=0)
             assert [event.kind for event in await told(store, asked.id)] == ["claimed", "completed"]
 
     run(main())
@@ -150,7 +151,7 @@ def test_a_retry_waits_and_then_succeeds(folder: Path, run: Run) -> None:
             await pool.submit(asked := submission("flaky-1"))
             held = await until(store, asked.id, lambda ticket: ticket.job.run_at is not None)
             assert held.job.state is State.PENDING
-            assert pool.pending == 1
+            await counted(pool, store, pending=1, running=0)
             job = (await until(store, asked.id)).job
             assert (job.state, job.calls) == (State.COMPLETED, 2)
             claims = [event.at for event in await told(store, asked.id) if event.kind == "claimed"]
@@ -213,6 +214,44 @@ def test_a_job_ends_when_its_own_time_is_over(folder: Path, run: Run) -> None:
             await pool.submit(asked := submission("hang", "echo"))
             ticket = await until(store, asked.id)
             assert (ticket.job.state, ticket.job.status_code) == (State.FAILED, 504), "no time is left for a fallback"
+
+    run(main())
+
+
+class Careless:
+    """A provider whose cost the database cannot keep."""
+
+    policy = CallPolicy()
+    lanes: ClassVar[Mapping[str, int]] = {"careless": 1}
+    models = ("m",)
+
+    def __init__(self, cost: int) -> None:
+        self._cost = cost
+
+    def lane(self, operation: str, model: str) -> str:
+        return "careless"
+
+    def check(self, operation: str, model: str) -> str | None:
+        return None
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def execute(self, call: Call) -> Reply:
+        return Reply(result=b"{}", cost=self._cost)
+
+
+@pytest.mark.parametrize("cost", [-1, 1 << 70])
+def test_an_outcome_that_cannot_be_kept_fails_the_job_and_does_not_lose_it(cost: int, folder: Path, run: Run) -> None:
+    async def main() -> None:
+        async with opened(folder) as store, pooled(store, Careless(cost)) as pool:
+            await pool.submit(asked := submission("m", provider="careless"))
+            await counted(pool, store, pending=0, running=0)
+            ticket = await found(store, asked.id)
+            assert (ticket.job.state, ticket.job.status_code) == (State.FAILED, 500)
+            assert ticket.body is not None
+            assert orjson.loads(ticket.body)["type"] == "internal_error"
 
     run(main())
 

@@ -92,7 +92,8 @@ def test_every_commit_is_synced_and_the_reader_cannot_write(folder: Path, run: R
 def test_durability_normal_syncs_at_checkpoints_alone(folder: Path, run: Run) -> None:
     async def main() -> None:
         store = await Store.open(folder / "coatcheck.db", durability="normal")
-        assert await store._writer.execute_fetchall("PRAGMA synchronous") == [(1,)]
+        ((synchronous,),) = await store._writer.execute_fetchall("PRAGMA synchronous")
+        assert synchronous == 1
         await store.close()
 
     run(main())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from coatcheck.engine.jobs import ENDED, SECOND, Job, Release, State, Submission
 from coatcheck.engine.store import Store
@@ -89,7 +89,7 @@ class StoreMachine(RuleBasedStateMachine):
         lane=st.sampled_from(LANES),
         turns=st.dictionaries(st.sampled_from(OWNERS), st.integers(1, 3), min_size=1),
     )
-    def claim(self, lane: str, turns: dict[str, int]) -> object:
+    def claim(self, lane: str, turns: dict[str, int]) -> MultipleResults[Job]:
         expected = []
         for owner, count in turns.items():
             ready = [
