@@ -10,6 +10,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
@@ -35,6 +36,9 @@ from coatcheck.schemas import config as configuration
 from coatcheck.schemas.config import AuthRequired, Config
 
 log = logging.getLogger("coatcheck")
+
+#: Connections that may wait to be accepted.
+_BACKLOG = 1024
 
 #: Complete and commented; used where no other file is named.
 DEFAULT_CONFIG = Path(__file__).with_name("config.toml")
@@ -139,11 +143,21 @@ async def serve(config: Config, data: Path | None = None) -> None:
     the grace time is over. A second signal ends the grace time."""
     raise_descriptor_limit()
     app = create_app(config, data=data)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    # The address first: a server that cannot have it must not begin calls.
+    listening = _listen(config.server.host, config.server.port)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        # Running jobs have had their grace time; a client that never ends its request is not waited for.
+        shutdown_timeout=2.0,
+        # Bodies are refused compressed: what is refused must not be inflated either.
+        auto_decompress=False,
+    )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    await runner.setup()
     try:
+        await runner.setup()
         pool = app[GATEWAY].pool
 
         def on_signal() -> None:
@@ -153,8 +167,7 @@ async def serve(config: Config, data: Path | None = None) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
-        site = web.TCPSite(runner, config.server.host, config.server.port, backlog=1024)
-        await site.start()
+        await web.SockSite(runner, listening, backlog=_BACKLOG).start()
         _announce(app[GATEWAY], runner)
         # What is loaded stays, and of ten thousand jobs in flight little is garbage: look for it seldom.
         gc.freeze()
@@ -164,6 +177,16 @@ async def serve(config: Config, data: Path | None = None) -> None:
         await pool.drain(config.jobs.shutdown_grace_seconds)
     finally:
         await runner.cleanup()
+        listening.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket at that address; raises `ConfigurationError` if it cannot be had."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
 
 
 def _announce(gateway: Gateway, runner: web.AppRunner) -> None:

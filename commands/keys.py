@@ -12,7 +12,7 @@ import aiohttp
 from coatcheck.app import config_keys, database_path
 from coatcheck.engine.clock import Clock
 from coatcheck.engine.errors import CoatcheckError, StoreLocked
-from coatcheck.engine.keys import NAME, new_key, new_token
+from coatcheck.engine.keys import FIRST_KEY, NAME, new_key, new_token
 from coatcheck.engine.store import Store
 from coatcheck.schemas.config import Config
 from coatcheck.schemas.v1 import timestamp
@@ -46,8 +46,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _add(options: argparse.Namespace, config: Config) -> int:
-    if not re.fullmatch(NAME, options.name):
-        raise CoatcheckError("a key's name is 1 to 64 letters, digits, dots, dashes or underscores")
+    _check(options.name)
     if options.name in {key.name for key in config_keys(config)}:
         raise CoatcheckError(f"the configuration has a key of the name {options.name!r} already")
     store = await _store(options, config)
@@ -57,6 +56,8 @@ async def _add(options: argparse.Namespace, config: Config) -> int:
     else:
         token = new_token()
         try:
+            if not (options.admin or config.auth.keys or await store.keys()):
+                raise CoatcheckError(f"{FIRST_KEY}; use --admin")
             if not await store.add_key(new_key(options.name, token, admin=options.admin, now=Clock().now())):
                 raise CoatcheckError(f"there is a key of the name {options.name!r} already")
         finally:
@@ -83,6 +84,7 @@ async def _list(options: argparse.Namespace, config: Config) -> int:
 
 
 async def _remove(options: argparse.Namespace, config: Config) -> int:
+    _check(options.name)
     store = await _store(options, config)
     if store is None:
         await _ask(config, "DELETE", f"/v1/keys/{options.name}")
@@ -97,6 +99,11 @@ async def _remove(options: argparse.Namespace, config: Config) -> int:
     return OK
 
 
+def _check(name: str) -> None:
+    if not re.fullmatch(NAME, name):
+        raise CoatcheckError("a key's name is 1 to 64 letters, digits, dots, dashes or underscores")
+
+
 async def _store(options: argparse.Namespace, config: Config) -> Store | None:
     """The database, or None if a running server owns it."""
     try:
@@ -108,7 +115,8 @@ async def _store(options: argparse.Namespace, config: Config) -> Store | None:
 async def _ask(config: Config, method: str, path: str, body: Any = None) -> Any:
     """Asks the running server; raises `CoatcheckError` with its reason if it refuses."""
     server = config.server
-    url = os.environ.get("COATCHECK_URL", f"http://{server.host}:{server.port}").rstrip("/")
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    url = os.environ.get("COATCHECK_URL", f"http://{host}:{server.port}").rstrip("/")
     key = os.environ.get("COATCHECK_KEY")
     headers = {"x-bf-vk": key} if key else {}
     try:
@@ -116,12 +124,20 @@ async def _ask(config: Config, method: str, path: str, body: Any = None) -> Any:
             aiohttp.ClientSession(headers=headers) as session,
             session.request(method, url + path, json=body) as response,
         ):
-            answer = await response.json() if response.content_type == "application/json" else {}
+            answer = await response.json() if response.content_type == "application/json" else None
     except aiohttp.ClientError as error:
         raise CoatcheckError(
             f"a server owns the database, but none answers at {url} (set COATCHECK_URL): {error}"
         ) from error
     if response.status >= 400:
         hint = "; set COATCHECK_KEY to an admin's key" if response.status in (400, 401, 403) and not key else ""
-        raise CoatcheckError(f"{url} refused: {answer['error']['message']}{hint}")
+        raise CoatcheckError(f"{url} refused: {_reason(answer) or response.reason}{hint}")
     return answer
+
+
+def _reason(answer: Any) -> str | None:
+    """The message of a BifrostError; None if it is something else."""
+    try:
+        return str(answer["error"]["message"])
+    except (KeyError, TypeError):
+        return None

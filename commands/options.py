@@ -1,6 +1,8 @@
 """What the commands have in common: where the configuration and the data are, and how they end."""
 
 import argparse
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from coatcheck.app import DEFAULT_CONFIG, load_config
@@ -18,9 +20,9 @@ def common() -> argparse.ArgumentParser:
     return parser
 
 
-def read_config(options: argparse.Namespace) -> Config:
-    """The configuration that the options name."""
+def read_config(options: argparse.Namespace, overrides: Mapping[str, str] | None = None) -> Config:
+    """The configuration that the options name; `overrides` stand above the environment, in its form."""
     path: Path | None = options.config
     if path is None:
         path = Path("config.toml") if Path("config.toml").exists() else DEFAULT_CONFIG
-    return load_config(path)
+    return load_config(path, {**os.environ, **(overrides or {})})

@@ -192,17 +192,24 @@ async def cancel(db: Connection, items: Sequence[Cancel]) -> Sequence[Job | None
     )
     found = {job.id: job for job in map(Job.from_row, rows)}
     now = max(i.now for i in items)
-    await db.execute(
-        f"UPDATE job SET state = 'cancelled', completed_at = ?, expires_at = ? + ttl_seconds * {SECOND},"
-        f" status_code = {CANCELLED_STATUS}, run_at = NULL"
-        " WHERE seq IN (SELECT value FROM json_each(?)) AND state IN ('pending', 'processing')",
-        [now, now, orjson.dumps([job.seq for job in found.values()]).decode()],
-    )
+    await _end(db, list(found.values()), State.CANCELLED, CANCELLED_STATUS, now)
     if forgotten := [(found[i.id].seq,) for i in wanted.values() if i.id in found and not i.keep_request]:
         await db.executemany("UPDATE body SET request = NULL WHERE seq = ?", forgotten)
-    await _tell(db, ((job.seq, now, State.CANCELLED, job.attempt, {}) for job in found.values()))
     # Of several who ask for the same job in one batch, the first who may cancels it; for the others it has ended.
     return [found.pop(i.id) if i.id in found and i.owner in (None, found[i.id].owner) else None for i in items]
+
+
+async def overdue(db: Connection, items: Sequence[tuple[int, Outcome, int]]) -> Sequence[list[Job]]:
+    """pending → failed, for jobs that wait again and whose first claim was by a moment; an item is `(moment, failure,
+    now)`. Answers the jobs as they were before."""
+    moment, failure, now = items[0]
+    rows = await db.execute_fetchall(
+        f"SELECT {COLUMNS} FROM job WHERE state = 'pending' AND claimed_at <= ? LIMIT 1000", [moment]
+    )
+    jobs = [Job.from_row(row) for row in rows]
+    await _end(db, jobs, failure.state, failure.status_code, now)
+    await db.executemany("UPDATE body SET result = ? WHERE seq = ?", [(failure.body, job.seq) for job in jobs])
+    return [jobs, *([] for _ in items[1:])]
 
 
 async def promote(db: Connection, items: Sequence[tuple[int, int]]) -> Sequence[list[tuple[str, str]]]:
@@ -228,6 +235,16 @@ async def sweep(db: Connection, items: Sequence[tuple[int, int]]) -> Sequence[in
         )
         answers.append(len(list(rows)))
     return answers
+
+
+async def _end(db: Connection, jobs: Sequence[Job], state: State, status: int, now: int) -> None:
+    """Ends jobs that have not ended, from outside of any attempt."""
+    await db.execute(
+        f"UPDATE job SET state = ?, completed_at = ?, expires_at = ? + ttl_seconds * {SECOND}, status_code = ?,"
+        " run_at = NULL WHERE seq IN (SELECT value FROM json_each(?)) AND state IN ('pending', 'processing')",
+        [state, now, now, status, orjson.dumps([job.seq for job in jobs]).decode()],
+    )
+    await _tell(db, ((job.seq, now, state, job.attempt, {"status_code": status}) for job in jobs))
 
 
 async def _tell(db: Connection, events: Iterable[tuple[int, int, str, int, Mapping[str, Any]]]) -> None:

@@ -15,7 +15,6 @@ from .errors import (
     CallFailed,
     Fault,
     NotConfigured,
-    NotConnected,
     Stopped,
     StoreUnavailable,
     TimedOut,
@@ -28,6 +27,8 @@ from .targets import Target
 
 log = logging.getLogger(__name__)
 
+#: Seconds after which a request that could not be read is read again.
+_READ_AGAIN_SECONDS = 2
 #: Seconds between two tries to write an outcome while the store cannot be written: the first, and the longest.
 _WRITE_AGAIN_SECONDS = (0.05, 2.0)
 
@@ -38,6 +39,8 @@ class Attempt:
     task: asyncio.Task[None] | None = None
     #: Whether the task may be cancelled: it awaits the provider, and does not yet write what came of it.
     calling: bool = False
+    #: Whether the provider was asked: until then, ending costs nothing.
+    dialled: bool = False
     #: The call is to end, or not to begin.
     interrupted: bool = False
     #: The job has been cancelled: nothing is left to write.
@@ -84,15 +87,20 @@ class Attempts:
 
     async def _ending(self, attempt: Attempt) -> Release | Outcome | None:
         """How the attempt ends; None if the job was cancelled meanwhile."""
+        job = attempt.job
         try:
             if attempt.interrupted:
                 raise asyncio.CancelledError
             attempt.calling = True
             return await self._call(attempt)
         except CallFailed as failure:
-            return self._after(attempt.job, failure)
+            return self._after(job, failure)
+        except StoreUnavailable:
+            return retries.untouched(job, "retry", self._clock.now() + _READ_AGAIN_SECONDS * SECOND)
         except asyncio.CancelledError:
-            return None if attempt.cancelled else self._after(attempt.job, Stopped())
+            if attempt.cancelled:
+                return None
+            return self._after(job, Stopped()) if attempt.dialled else retries.untouched(job, "stopped")
         finally:
             attempt.calling = False
 
@@ -101,15 +109,14 @@ class Attempts:
         provider = self._providers.get(target.provider)
         if provider is None:
             raise NotConfigured(f"provider {target.provider} is no longer configured")
-        try:
-            request = await self._store.request(job.seq)
-        except StoreUnavailable as error:
-            raise NotConnected(error.message) from error
+        request = await self._store.request(job.seq)
         if request is None:
             raise Fault("the request of this job is gone")
         now = self._clock.now()
         remaining = (retries.deadline(job, self._settings, now) - now) / SECOND
-        limit = max(min(provider.policy.timeout_seconds, remaining), 0)
+        if remaining <= 0:
+            raise retries.overdue(self._settings)
+        limit = min(provider.policy.timeout_seconds, remaining)
         call = Call(
             job_id=job.id,
             operation=job.operation,
@@ -120,6 +127,7 @@ class Attempts:
         )
         try:
             async with asyncio.timeout(limit):
+                attempt.dialled = True
                 reply = await provider.execute(call)
         except TimeoutError as error:
             raise TimedOut(f"provider {target.provider} did not answer within {limit:g} seconds") from error

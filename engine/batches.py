@@ -72,6 +72,7 @@ class Batches:
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
+        self._refusal: str | None = None
         #: Whether the last batch met a fault of the disk: said once, not for each batch.
         self._faulty = False
         self._task = asyncio.create_task(self._serve(), name="coatcheck batches")
@@ -82,8 +83,9 @@ class Batches:
         An answer that nobody awaits any more is dropped, the statement is carried out all the same.
         """
         future = asyncio.get_running_loop().create_future()
-        if self._closing:
-            future.set_exception(StoreUnavailable("the job store is closed"))
+        refusal = "the job store is closed" if self._closing else self._refusal
+        if refusal is not None:
+            future.set_exception(StoreUnavailable(refusal, retry_after=5))
             return future
         self._waiting.append((work, item, future, size))
         self._bytes += size
@@ -91,6 +93,12 @@ class Batches:
             self._room.clear()
         self._wake.set()
         return future
+
+    def refuse(self, reason: str | None) -> None:
+        """Answers whatever is asked with `StoreUnavailable`, until the reason is None again."""
+        if reason is not None and self._refusal is None:
+            log.error("%s", reason)
+        self._refusal = reason
 
     async def room(self) -> None:
         """Returns when fewer bytes wait than the bound; whoever brings a body awaits this first."""
@@ -134,6 +142,9 @@ class Batches:
             answer = await chore(self._connection)
         except sqlite3.Error as error:
             _fail(future, _unavailable(error))
+        except Exception as error:
+            log.exception("a chore of the job store failed")
+            _fail(future, CoatcheckError(f"a chore of the job store failed: {error}"))
         else:
             if not future.done():
                 future.set_result(answer)
@@ -162,7 +173,7 @@ class Batches:
         except Exception as error:
             log.exception("a statement for the job store could not be built")
             if len(batch) == 1:
-                _fail(batch[0][2], error)
+                _fail(batch[0][2], CoatcheckError(f"the job store cannot keep these values: {error}"))
             else:
                 for one in batch:
                     await self._carry_out([one])

@@ -154,7 +154,8 @@ class CallFailed(CoatcheckError):
         upstream: Any = None,
     ) -> None:
         super().__init__(message)
-        self.status = status or self.status
+        # A provider can claim any status; the job's is one that HTTP knows as an error.
+        self.status = min(max(status or self.status, 400), 599)
         self.type = type or self.type
         self.code = code or self.code
         self.param = param
@@ -179,6 +180,15 @@ class NotConfigured(CallFailed):
 
     status = 503
     code = "provider_not_configured"
+
+
+class Refused(CallFailed):
+    """The provider refused the call.
+
+    It would refuse the same call again; the next fallback may do.
+    """
+
+    code = "refused"
 
 
 class TimedOut(CallFailed):

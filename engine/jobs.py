@@ -141,7 +141,7 @@ JOB_COLUMNS = ", ".join(f"job.{name}" for name in Job._fields)
 class Outcome:
     """How a job ends, but for a cancel.
 
-    `body` is the result (an OpenAI-shaped object) or the failure (see `failures.render`), rendered as JSON.
+    `body` is the result (an OpenAI-shaped object) or the failure (see `retries.describe`), rendered as JSON.
     """
 
     state: State
@@ -155,7 +155,7 @@ class Outcome:
 class Release:
     """How an attempt ends without an outcome."""
 
-    #: A word for the job's story: "retry", "fallback", "shutdown", "interrupted".
+    #: A word for the job's story: "retry", "fallback", "stopped".
     reason: str
     lane: str
     target: int

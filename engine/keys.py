@@ -14,6 +14,9 @@ ANONYMOUS = "anon"
 
 PREFIX = "sk-bf-"
 
+#: Why a first key that is not an admin's is refused: it would close the server to whoever looks after it.
+FIRST_KEY = "admin: the first key must be an admin's, since from then on every request needs a key"
+
 #: What a key may be called, as a regular expression.
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 

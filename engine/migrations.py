@@ -44,6 +44,7 @@ CREATE TABLE job (
 
 CREATE INDEX job_ready ON job (lane, owner, priority, seq) WHERE state = 'pending' AND run_at IS NULL;
 CREATE INDEX job_held ON job (run_at) WHERE run_at IS NOT NULL;
+CREATE INDEX job_tried ON job (claimed_at) WHERE state = 'pending' AND claimed_at IS NOT NULL;
 CREATE INDEX job_running ON job (seq) WHERE state = 'processing';
 CREATE INDEX job_expiry ON job (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX job_owner ON job (owner, seq);

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Coroutine, Mapping
 from functools import partial
 
+from . import retries
 from .attempts import Attempt, Attempts
 from .backlog import Backlog
 from .calls import Progress, Provider
@@ -44,8 +45,9 @@ class Pool:
         self._lanes: dict[str, Lane] = {}
         self._running: dict[int, Attempt] = {}
         self._loops: set[asyncio.Task[None]] = set()
-        self._next_held: int | None = None
-        self._held = asyncio.Event()
+        #: When the first held job becomes ready, or the first that has been tried is overdue.
+        self._alarm: int | None = None
+        self._alarm_set = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._hurry = asyncio.Event()
@@ -77,8 +79,8 @@ class Pool:
             self._backlog.add(owner, count)
             if not held:
                 self._lane(name).arrive(owner, count)
-        self._next_held = await self._store.next_held()
-        self._spawn(self._promote(), "coatcheck held jobs")
+        await self._set_alarms()
+        self._spawn(self._wake(), "coatcheck alarms")
         self.accepting = True
 
     async def drain(self, grace_seconds: float) -> None:
@@ -86,7 +88,7 @@ class Pool:
         decides what becomes of their jobs. Nothing is lost: what does not end here is pending again."""
         self.accepting = False
         self._stopping = self._attempts.stopping = True
-        self._held.set()
+        self._alarm_set.set()
         for lane in self._lanes.values():
             lane.nudge()
         if self._loops:
@@ -197,37 +199,57 @@ class Pool:
         if release.run_at is None:
             self._lane(release.lane).arrive(job.owner)
         else:
-            self._hold(release.run_at)
+            self._set_alarm(release.run_at)
+        self._set_alarm(retries.deadline(job, self._settings, self._clock.now()))
 
-    def _hold(self, run_at: int | None) -> None:
-        """A job is held until then; the first of them sets the alarm."""
-        if run_at is not None and (self._next_held is None or run_at < self._next_held):
-            self._next_held = run_at
-            self._held.set()
+    def _set_alarm(self, moment: int) -> None:
+        if self._alarm is None or moment < self._alarm:
+            self._alarm = moment
+            self._alarm_set.set()
 
-    async def _promote(self) -> None:
-        """Makes held jobs ready when their time has come, as long as the pool runs."""
+    async def _set_alarms(self) -> None:
+        """Sets the alarm by what the store knows."""
+        # Cleared before the question: whatever is released meanwhile sets its own.
+        self._alarm = None
+        run_at, claimed_at = await self._store.alarms()
+        if run_at is not None:
+            self._set_alarm(run_at)
+        if claimed_at is not None:
+            self._set_alarm(claimed_at + self._timeout)
+
+    async def _wake(self) -> None:
+        """Makes held jobs ready when their time has come, and ends those that are overdue, as long as the pool runs."""
         while not self._stopping:
             nap = _MAX_NAP_SECONDS
-            if self._next_held is not None:
-                nap = min(max((self._next_held - self._clock.now()) / SECOND, 0), nap)
+            if self._alarm is not None:
+                nap = min(max((self._alarm - self._clock.now()) / SECOND, 0), nap)
             try:
                 async with asyncio.timeout(nap):
-                    await self._held.wait()
-                self._held.clear()
+                    await self._alarm_set.wait()
+                self._alarm_set.clear()
                 continue
             except TimeoutError:
                 pass
             try:
-                for name, owner in await self._store.promote():
+                for name, owner in await self._store.promote(retries.MAX_RETRY_AFTER_SECONDS):
                     self._lane(name).arrive(owner)
-                # Cleared before the question: whatever is held meanwhile is told to `_hold` itself.
-                self._next_held = None
-                self._hold(await self._store.next_held())
+                await self._end_overdue()
+                await self._set_alarms()
             except CoatcheckError as error:
                 log.error("held jobs could not be made ready: %s", error)
                 await asyncio.sleep(_CLAIM_AGAIN_SECONDS)
-                self._next_held = self._clock.now()
+                self._alarm = self._clock.now()
+
+    async def _end_overdue(self) -> None:
+        failure = retries.outcome({}, retries.overdue(self._settings))
+        for job in await self._store.overdue(self._clock.now() - self._timeout, failure):
+            self._backlog.remove(job.owner)
+            if job.run_at is None:
+                self._lane(job.lane).leave(job.owner)
+
+    @property
+    def _timeout(self) -> int:
+        return int(self._settings.timeout_seconds * SECOND)
 
     def _lane(self, name: str) -> Lane:
         """The lane of that name; one that no provider has any more is opened, so that its jobs go somewhere."""

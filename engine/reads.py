@@ -67,7 +67,10 @@ async def backlog(db: Connection, items: Sequence[None]) -> Sequence[list[tuple[
     return [counts] * len(items)
 
 
-async def next_held(db: Connection, items: Sequence[None]) -> Sequence[int | None]:
-    """When the first held job becomes ready; None if none is held."""
-    ((moment,),) = await db.execute_fetchall("SELECT MIN(run_at) FROM job WHERE run_at IS NOT NULL")
-    return [moment] * len(items)
+async def alarms(db: Connection, items: Sequence[None]) -> Sequence[tuple[int | None, int | None]]:
+    """The earliest `run_at` and the earliest first claim of jobs that wait."""
+    ((run_at,),) = await db.execute_fetchall("SELECT MIN(run_at) FROM job WHERE run_at IS NOT NULL")
+    ((claimed_at,),) = await db.execute_fetchall(
+        "SELECT MIN(claimed_at) FROM job WHERE state = 'pending' AND claimed_at IS NOT NULL"
+    )
+    return [(run_at, claimed_at)] * len(items)

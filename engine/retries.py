@@ -4,7 +4,7 @@
 |-------------------------------------------|-----------------------------|-------------------|
 | was never connected                       | `retries` times, at no cost | the next fallback |
 | was answered 429, 500, 502, 503, 504      | `retries` times             | the next fallback |
-| was answered otherwise (400, 404, …)      | no                          | the next fallback |
+| was refused, or answered otherwise (400)  | no                          | the next fallback |
 | timed out                                 | no                          | the next fallback |
 | lost its connection after sending         | `retries` times             | the next fallback |
 | was cut off by a stop or a kill of ours   | at once                     | —                 |
@@ -20,7 +20,7 @@ from collections.abc import Callable
 import orjson
 
 from .calls import CallPolicy, OnInterrupt
-from .errors import CallFailed, Fault, Interrupted, NotConfigured, NotConnected, Stopped, TimedOut, Unusable
+from .errors import CallFailed, Fault, Interrupted, NotConfigured, NotConnected, Refused, Stopped, TimedOut, Unusable
 from .jobs import SECOND, Job, Outcome, Release, State
 from .settings import JobSettings
 from .targets import Target
@@ -31,6 +31,10 @@ FIRST_DELAY_SECONDS = 1.0
 MAX_DELAY_SECONDS = 60.0
 #: An upstream that asks for more patience than this is left for the next fallback.
 MAX_RETRY_AFTER_SECONDS = 3600.0
+
+
+#: Of what a provider said but JSON cannot hold, this much is kept.
+_MAX_TEXT = 500
 
 
 def backoff(tries: int, chance: Callable[[], float] = random.random) -> float:
@@ -82,6 +86,18 @@ def after(
     return failed(job, failure)
 
 
+def untouched(job: Job, reason: str, run_at: int | None = None) -> Release:
+    """The attempt ends before it called anyone: as if it had not begun."""
+    return Release(
+        reason=reason, lane=job.lane, target=job.target, tries=max(job.tries - 1, 0), refund=1, run_at=run_at
+    )
+
+
+def overdue(settings: JobSettings) -> TimedOut:
+    """The failure of a job that has not ended in time."""
+    return TimedOut(f"the job did not end within {settings.timeout_seconds:g} seconds of its first call")
+
+
 def deadline(job: Job, settings: JobSettings, now: int) -> int:
     """When the job must have ended, in microseconds UTC."""
     return (now if job.claimed_at is None else job.claimed_at) + int(settings.timeout_seconds * SECOND)
@@ -89,10 +105,12 @@ def deadline(job: Job, settings: JobSettings, now: int) -> int:
 
 def failed(job: Job, failure: CallFailed) -> Outcome:
     """The outcome of a job whose last call failed so."""
-    body = {"provider": job.at.provider, "model": job.at.model, **describe(failure)}
-    return Outcome(
-        state=State.FAILED, status_code=failure.status, body=orjson.dumps(body, default=str), resolved_model=None
-    )
+    return outcome({"provider": job.at.provider, "model": job.at.model}, failure)
+
+
+def outcome(where: dict[str, object], failure: CallFailed) -> Outcome:
+    """The failure as an outcome; `where` says at which provider and model, if that matters."""
+    return Outcome(state=State.FAILED, status_code=failure.status, body=orjson.dumps(where | describe(failure)))
 
 
 def describe(failure: CallFailed) -> dict[str, object]:
@@ -105,11 +123,17 @@ def describe(failure: CallFailed) -> dict[str, object]:
         "param": failure.param,
         "upstream": failure.upstream,
     }
-    return {key: value for key, value in known.items() if value is not None}
+    found = {key: value for key, value in known.items() if value is not None}
+    try:
+        # Deeper than an event or an answer wraps it: what can be written here can be written there.
+        orjson.dumps([[[[found]]]])
+    except orjson.JSONEncodeError:
+        found |= {key: repr(found[key])[:_MAX_TEXT] for key in ("param", "upstream") if key in found}
+    return found
 
 
 def _passing(failure: CallFailed) -> bool:
     """Whether the same provider may well succeed a little later."""
-    if isinstance(failure, TimedOut | NotConfigured):
+    if isinstance(failure, TimedOut | NotConfigured | Refused):
         return False
     return isinstance(failure, NotConnected | Interrupted) or failure.status in _PASSING

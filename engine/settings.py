@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from .calls import OnInterrupt
 
+#: Later times have no date that every client can read.
+_CENTURY_SECONDS = 3_153_600_000
+
 
 class Durability(StrEnum):
     FULL = "full"
@@ -15,22 +18,16 @@ class Durability(StrEnum):
 class StoreSettings:
     #: Where jobs are kept.
     url: str = "sqlite:///coatcheck.db"
-    #: The folder for files and binary results.
-    blobs: str = "blobs/"
     #: "full" syncs every commit; "normal" may lose the last moments before a power cut.
     durability: Durability = Durability.FULL
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobSettings:
-    #: Seconds that the outcome of a v1 job is kept after its end, where its submit did not say.
-    result_ttl_seconds: int = field(default=3600, metadata={"min": 1})
-    #: The same for v3 jobs.
-    v3_result_ttl_seconds: int = field(default=604_800, metadata={"min": 1})
-    #: The same for answers of synchronous v3 calls.
-    sync_result_ttl_seconds: int = field(default=60, metadata={"min": 1})
+    #: Seconds that an outcome is kept after its job's end, where the submit did not say.
+    result_ttl_seconds: int = field(default=3600, metadata={"min": 1, "max": _CENTURY_SECONDS})
     #: No outcome is kept longer, whatever its submit said.
-    max_result_ttl_seconds: int = field(default=2_592_000, metadata={"min": 1})
+    max_result_ttl_seconds: int = field(default=2_592_000, metadata={"min": 1, "max": _CENTURY_SECONDS})
     #: How often expired jobs are removed.
     sweep_interval_seconds: float = field(default=60.0, metadata={"min": 0.01})
     #: Jobs that may wait, over all owners; more are refused with 429.

@@ -16,23 +16,27 @@ from . import arrows, key_table, reads
 from .batches import Batches
 from .clock import Clock
 from .errors import StoreUnusable
-from .jobs import Event, Job, Outcome, Release, Submission, Ticket
+from .jobs import SECOND, Event, Job, Outcome, Release, Submission, Ticket
 from .keys import Key
 from .lock import OwnerLock
 from .migrations import APPLICATION_ID, MIGRATIONS
 
 SQLITE_FLOOR = (3, 40, 0)
 
-#: No job is held longer: a `run_at` further off is the trace of a clock that went back.
-MAX_HOLD_SECONDS = 24 * 3600
-
 
 class Store:
     """Opened by `Store.open`; owns the file until `close`."""
 
     def __init__(
-        self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, lock: OwnerLock, clock: Clock
+        self,
+        path: Path,
+        writer: aiosqlite.Connection,
+        reader: aiosqlite.Connection,
+        lock: OwnerLock,
+        clock: Clock,
     ) -> None:
+        self._path = path
+        self._file = _identity(path)
         self._writer = writer
         self._reader = reader
         self._lock = lock
@@ -49,11 +53,7 @@ class Store:
         """
         if sqlite3.sqlite_version_info < SQLITE_FLOOR:
             raise StoreUnusable(f"SQLite {sqlite3.sqlite_version} is too old; 3.40 or newer is needed")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = OwnerLock(path)
-        except OSError as error:
-            raise StoreUnusable(f"the folder of the database {path} cannot be written: {error.strerror}") from error
+        path, lock = _own(path)
         connections: list[aiosqlite.Connection] = []
         try:
             # A connection that fails leaves a thread of aiosqlite behind, which answers to a loop that may be gone.
@@ -71,7 +71,7 @@ class Store:
             if isinstance(error, sqlite3.Error):
                 raise StoreUnusable(f"{path} cannot be opened: {error}") from error
             raise
-        return cls(writer, reader, lock, clock or Clock())
+        return cls(path, writer, reader, lock, clock or Clock())
 
     async def close(self) -> None:
         """Carries out what was asked, then gives the file up."""
@@ -80,6 +80,14 @@ class Store:
         await self._reader.close()
         await self._writer.close()
         self._lock.release()
+
+    def check_file(self) -> None:
+        """Refuses writes while another file, or none, is at the database's path: what is written to a file that was
+        removed is lost with this process. To be called now and then."""
+        if _identity(self._path) == self._file:
+            self._writes.refuse(None)
+        else:
+            self._writes.refuse(f"the database {self._path} was removed or replaced while the server runs")
 
     async def submit(self, submission: Submission, lane: str) -> asyncio.Future[None]:
         """(nothing) → pending. The future is done when the job is on disk."""
@@ -111,11 +119,19 @@ class Store:
         job: Job | None = await self._writes.ask(arrows.cancel, item)
         return job
 
-    async def promote(self) -> list[tuple[str, str]]:
-        """Held jobs whose time has come become ready; their lanes and owners."""
+    async def promote(self, longest_seconds: float) -> list[tuple[str, str]]:
+        """Held jobs whose time has come become ready; their lanes and owners. None is held longer than that: a
+        `run_at` further off is the trace of a clock that went back."""
         now = self._clock.now()
-        ready: list[tuple[str, str]] = await self._writes.ask(arrows.promote, (now, now + MAX_HOLD_SECONDS * 1_000_000))
+        ready: list[tuple[str, str]] = await self._writes.ask(
+            arrows.promote, (now, now + int(longest_seconds * SECOND))
+        )
         return ready
+
+    async def overdue(self, claimed_by: int, failure: Outcome) -> list[Job]:
+        """pending → failed, for jobs whose first claim was by then; the jobs as they were before."""
+        jobs: list[Job] = await self._writes.ask(arrows.overdue, (claimed_by, failure, self._clock.now()))
+        return jobs
 
     async def sweep(self, most: int) -> int:
         """ended → gone, for at most that many expired jobs; how many went."""
@@ -151,10 +167,11 @@ class Store:
         counts: list[tuple[str, str, bool, int]] = await self._reads.ask(reads.backlog, None)
         return counts
 
-    async def next_held(self) -> int | None:
-        """When the first held job becomes ready, in microseconds UTC; None if none is held."""
-        moment: int | None = await self._reads.ask(reads.next_held, None)
-        return moment
+    async def alarms(self) -> tuple[int | None, int | None]:
+        """Of pending jobs: when the first held one becomes ready, and when the first that has been tried was claimed
+        for the first time, in microseconds UTC; None if there is none."""
+        moments: tuple[int | None, int | None] = await self._reads.ask(reads.alarms, None)
+        return moments
 
     async def add_key(self, key: Key) -> bool:
         """False if the name is taken."""
@@ -169,6 +186,16 @@ class Store:
     async def keys(self) -> list[Key]:
         keys: list[Key] = await self._reads.ask(key_table.every, None)
         return keys
+
+
+def _own(path: Path) -> tuple[Path, OwnerLock]:
+    """The path without links, since under another name it would have another lock; and its lock."""
+    try:
+        path = path.resolve()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path, OwnerLock(path)
+    except OSError as error:
+        raise StoreUnusable(f"the folder of the database {path} cannot be written: {error.strerror}") from error
 
 
 async def _prepare(db: aiosqlite.Connection, path: Path, durability: str) -> None:
@@ -195,6 +222,15 @@ async def _prepare(db: aiosqlite.Connection, path: Path, durability: str) -> Non
             f"BEGIN IMMEDIATE; {migration} PRAGMA user_version = {number};"
             f" PRAGMA application_id = {APPLICATION_ID}; COMMIT;"
         )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What file is at the path; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 async def _give_back(db: aiosqlite.Connection, pages: int) -> int:

@@ -23,9 +23,7 @@ class Sweeper:
     def __init__(self, store: Store, settings: JobSettings, clock: Clock) -> None:
         self._store = store
         self._interval = settings.sweep_interval_seconds
-        self._patience = max(
-            settings.result_ttl_seconds, settings.v3_result_ttl_seconds, settings.max_result_ttl_seconds
-        )
+        self._patience = settings.max_result_ttl_seconds
         self._clock = clock
         self._batch = 64
 
@@ -40,6 +38,7 @@ class Sweeper:
 
     async def sweep(self) -> int:
         """Removes what has expired; how many jobs that were. In small batches, with pauses: others write too."""
+        self._store.check_file()
         if not self._clock.agree(self._patience):
             log.warning("the wall clock has jumped: nothing expires until it agrees with the time since the start")
             return 0

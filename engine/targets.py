@@ -22,7 +22,7 @@ def render_targets(targets: Iterable[Target]) -> str:
     return orjson.dumps([[t.provider, t.model] for t in targets]).decode()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def parse_targets(text: str) -> tuple[Target, ...]:
     return tuple(Target(provider, model) for provider, model in orjson.loads(text))
 

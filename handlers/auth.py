@@ -1,10 +1,10 @@
 """Who calls: the virtual key in a request's headers, and what follows when there is none."""
 
 import base64
-import binascii
+from collections.abc import Iterator
 from ipaddress import ip_address
 
-from multidict import CIMultiDictProxy
+from aiohttp import web
 
 from ..engine.errors import Forbidden, Unauthorized, UnknownKey
 from ..engine.keys import ANONYMOUS, PREFIX, Caller
@@ -12,7 +12,7 @@ from ..schemas.config import AuthRequired
 from .gateway import Gateway
 
 _ANYONE = Caller(ANONYMOUS)
-#: While the server is open, since nobody has made a key, whoever reaches its loopback address is the operator.
+#: While nobody has made a key, whoever reaches the server on a loopback address is its operator.
 _OPERATOR = Caller(ANONYMOUS, admin=True)
 
 
@@ -26,51 +26,60 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def caller(gateway: Gateway, headers: CIMultiDictProxy[str]) -> Caller:
+def caller(gateway: Gateway, request: web.BaseRequest) -> Caller:
     """The owner in whose name the request is made.
 
-    The first header that carries a token counts: x-bf-vk, Authorization, x-api-key, x-goog-api-key. Raises
-    `Unauthorized` if a key is needed and none is given, `UnknownKey` if the one given is not valid.
+    Headers count in this order: x-bf-vk, Authorization, x-api-key, x-goog-api-key. A token that is not known and does
+    not look like a virtual key is another vendor's: the next header counts. Raises `Unauthorized` if a key is needed
+    and none is given, `UnknownKey` if the one given is not valid.
     """
-    token, certain = _token(gateway, headers)
-    if token is not None:
+    given = False
+    for token, certain in _tokens(gateway, request):
         known = gateway.keys.caller(token)
         if known is not None:
             return known
+        if certain:
+            raise UnknownKey
+        given = True
     required = gateway.config.auth.required
-    is_open = required is AuthRequired.FALSE or (required is AuthRequired.AUTO and not gateway.keys)
-    if token is not None and (certain or not is_open):
-        raise UnknownKey
-    if not is_open:
-        raise Unauthorized
-    return _ANYONE if required is AuthRequired.FALSE else _OPERATOR
+    if required is AuthRequired.FALSE:
+        return _ANYONE
+    if required is AuthRequired.AUTO and not gateway.keys and _is_local(request):
+        return _OPERATOR
+    raise UnknownKey if given else Unauthorized
 
 
-def admin(gateway: Gateway, headers: CIMultiDictProxy[str]) -> Caller:
+def admin(gateway: Gateway, request: web.BaseRequest) -> Caller:
     """The caller, if it is an admin; raises `Forbidden` if not."""
-    who = caller(gateway, headers)
+    who = caller(gateway, request)
     if not who.admin:
         raise Forbidden
     return who
 
 
-def _token(gateway: Gateway, headers: CIMultiDictProxy[str]) -> tuple[str | None, bool]:
-    """The token, and whether it is meant for us: on an open server, clients send made-up keys of other vendors."""
+def _is_local(request: web.BaseRequest) -> bool:
+    """Whether the connection came in at an address that only this machine reaches. Asked of the connection, not of
+    the configuration: an application that embeds the gateway listens where it likes."""
+    address = request.get_extra_info("sockname")
+    return isinstance(address, str) or (bool(address) and is_loopback(address[0]))
+
+
+def _tokens(gateway: Gateway, request: web.BaseRequest) -> Iterator[tuple[str, bool]]:
+    """The tokens, and whether each is certainly meant for us: clients send made-up keys of other vendors too."""
+    headers = request.headers
     token = headers.get("x-bf-vk")
     if token:
-        return token, True
-    authorization = headers.get("Authorization", "")
-    scheme, _, value = authorization.partition(" ")
+        yield token, True
+    scheme, _, value = headers.get("Authorization", "").partition(" ")
     value = value.strip()
     if value and scheme.lower() == "bearer":
-        return value, _ours(value)
-    if value and scheme.lower() == "basic":
-        return _password(gateway, value), True
+        yield value, _ours(value)
+    elif value and scheme.lower() == "basic":
+        yield _password(gateway, value), True
     for name in ("x-api-key", "x-goog-api-key"):
         token = headers.get(name)
         if token:
-            return token, _ours(token)
-    return None, False
+            yield token, _ours(token)
 
 
 def _ours(token: str) -> bool:
@@ -81,7 +90,7 @@ def _password(gateway: Gateway, value: str) -> str:
     """The password of Basic credentials, which must be an admin's key; else a token that nobody has."""
     try:
         password = base64.b64decode(value, validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return ""
     known = gateway.keys.caller(password)
     return password if known is not None and known.admin else ""

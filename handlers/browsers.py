@@ -24,6 +24,14 @@ def host_rule(server: ServerSettings) -> Callable[[str], bool]:
     return is_loopback
 
 
+def _name(host: str) -> str:
+    """The name in a Host header, without its port; empty if it has none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
 def guard(allowed: Callable[[str], bool]) -> Callable[[web.BaseRequest], None]:
     """A check that raises `Forbidden` for a request that a page of another site may have made."""
     # Hosts are few, and each request has one: those that were allowed need not be parsed again.
@@ -33,8 +41,7 @@ def guard(allowed: Callable[[str], bool]) -> Callable[[web.BaseRequest], None]:
         headers = request.headers
         host = headers.get("Host", "")
         if host not in known:
-            name = (urlsplit(f"//{host}").hostname or "") if host.isascii() else ""
-            if not allowed(name):
+            if not allowed(_name(host)):
                 raise Forbidden(f"the Host {host[:100]!r} is not one of [server] allowed_hosts")
             if len(known) < 1000:
                 known.add(host)

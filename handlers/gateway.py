@@ -1,4 +1,4 @@
-"""What the handlers work with: filled by `app.py` when the application starts, emptied when it ends."""
+"""What the handlers work with: filled by `app.py` when the application starts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 
 from ..engine.errors import Conflict, InvalidRequest, NotFound
-from ..engine.keys import NAME, new_key, new_token
+from ..engine.keys import FIRST_KEY, NAME, new_key, new_token
 from ..schemas.v1 import timestamp
 from . import bodies
 from .auth import admin
@@ -20,7 +20,7 @@ def routes() -> list[web.RouteDef]:
 async def every(request: web.Request) -> web.Response:
     """The keys that were made here; those of the configuration are in the configuration."""
     gateway = request.app[GATEWAY]
-    admin(gateway, request.headers)
+    admin(gateway, request)
     keys = [
         {"id": key.id, "name": key.name, "admin": key.admin, "created_at": timestamp(key.created_at)}
         for key in await gateway.store.keys()
@@ -31,7 +31,7 @@ async def every(request: web.Request) -> web.Response:
 async def add(request: web.Request) -> web.Response:
     """Makes a key: `{"name": …, "admin": false}`. The token is in this answer and nowhere else."""
     gateway = request.app[GATEWAY]
-    admin(gateway, request.headers)
+    admin(gateway, request)
     asked = bodies.parse(await bodies.read(request, gateway.config.server.max_json_bytes))
     name = asked.get("name") if isinstance(asked, dict) else None
     if not isinstance(name, str) or not re.fullmatch(NAME, name):
@@ -39,6 +39,8 @@ async def add(request: web.Request) -> web.Response:
     is_admin = asked.get("admin", False)
     if not isinstance(is_admin, bool):
         raise InvalidRequest("admin: true or false", param="admin")
+    if not is_admin and not gateway.keys:
+        raise InvalidRequest(FIRST_KEY, param="admin")
     token = new_token()
     key = new_key(name, token, admin=is_admin, now=gateway.clock.now())
     if not await gateway.store.add_key(key):
@@ -50,7 +52,7 @@ async def add(request: web.Request) -> web.Response:
 async def remove(request: web.Request) -> web.Response:
     """Removes a key; its jobs stay, and are an admin's alone."""
     gateway = request.app[GATEWAY]
-    admin(gateway, request.headers)
+    admin(gateway, request)
     name = request.match_info["name"]
     key = await gateway.store.remove_key(name)
     if key is None:

@@ -5,9 +5,8 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
-from multidict import CIMultiDictProxy
 
-from ..engine.errors import Conflict, JobNotFound, Refusal, UnknownKey
+from ..engine.errors import Conflict, InvalidRequest, JobNotFound, Refusal, UnknownKey
 from ..engine.jobs import State, Submission, Ticket, new_id
 from ..engine.keys import Caller
 from ..engine.settings import JobSettings
@@ -36,12 +35,12 @@ _DEFAULT_PRIORITY = 3
 def routes() -> list[web.RouteDef]:
     """Two routes an operation; the jobs' own first, so that no operation can be called "jobs"."""
     found = [
-        web.get(PREFIX + "/jobs/{job_id:[^/]+}", job),
-        web.post(PREFIX + "/jobs/{job_id:[^/]+}/cancel", cancel),
+        web.get(PREFIX + "/jobs/{job_id:[^/]*}", job),
+        web.post(PREFIX + "/jobs/{job_id:[^/]*}/cancel", cancel),
     ]
     for operation in OPERATIONS.values():
         found.append(web.post(f"{PREFIX}/{operation.name}", submit(operation)))
-        found.append(web.get(f"{PREFIX}/{operation.name}/{{job_id:[^/]+}}", poll(operation)))
+        found.append(web.get(f"{PREFIX}/{operation.name}/{{job_id:[^/]*}}", poll(operation)))
     return found
 
 
@@ -50,7 +49,7 @@ def submit(operation: Operation) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         gateway = request.app[GATEWAY]
-        owner = caller(gateway, request.headers).owner
+        owner = caller(gateway, request).owner
         body = await bodies.read(request, gateway.config.server.max_json_bytes)
         if len(body) > bodies.OFF_LOOP_BYTES:
             loaded, kept = await asyncio.to_thread(_load, operation, body)
@@ -126,7 +125,7 @@ def priority(header: str | None) -> int:
     return int(found[1]) if found else _DEFAULT_PRIORITY
 
 
-def request_id(headers: CIMultiDictProxy[str]) -> str:
+def request_id(headers: Mapping[str, str]) -> str:
     """The caller's own request id, or a fresh one."""
     given = headers.get("x-request-id")
     return given if given is not None and _REQUEST_ID.fullmatch(given) else new_id()
@@ -141,10 +140,12 @@ def _asked(request: web.Request) -> tuple[Gateway, Caller, str]:
     """Who asks for which job. An unknown key is told what everyone is told who may not see it: there is none."""
     gateway = request.app[GATEWAY]
     try:
-        who = caller(gateway, request.headers)
+        who = caller(gateway, request)
     except UnknownKey:
         raise JobNotFound from None
     id = request.match_info["job_id"]
+    if not id:
+        raise InvalidRequest("job_id is required", param="job_id")
     if not _ID.fullmatch(id):
         raise JobNotFound
     return gateway, who, id

@@ -23,7 +23,7 @@ from ..engine.calls import Call, CallPolicy, Progress, Reply
 from ..engine.errors import CallFailed, Interrupted
 from .options import ProviderOptions
 
-_INSTRUCTION = re.compile(r"(wait|flaky|status)-(\d+(?:\.\d+)?)|hang|fail|lost|echo", re.ASCII)
+_INSTRUCTION = re.compile(r"wait-\d{1,6}(\.\d{1,6})?|flaky-\d{1,3}|status-[45]\d\d|hang|fail|lost|echo", re.ASCII)
 _STEPS = 10
 _DIMENSIONS = 8
 
@@ -67,7 +67,7 @@ class EchoProvider:
             elif name == "fail":
                 raise CallFailed("echo was told to fail", status=500)
             elif name == "status":
-                status = int(float(argument))
+                status = int(argument)
                 raise CallFailed(f"echo was told to answer {status}", status=status, upstream={"status": status})
             elif name == "flaky" and call.number <= float(argument):
                 raise CallFailed(f"echo was told to fail in call {call.number}", status=503)

@@ -17,17 +17,27 @@ def _message(message: dict[str, Any], where: str) -> dict[str, Any]:
     plain: dict[str, Any] = {"role": _ROLES.get(message["role"], message["role"])}
     plain["content"] = text_of(message.get("content"), where, _TEXT_KEYS)
     if calls := message.get("tool_calls"):
-        plain["tool_calls"] = [
-            {
-                "id": call.get("id") or f"call_{index}",
-                "type": "function",
-                "function": {key: call["function"][key] for key in ("name", "arguments")},
-            }
-            for index, call in enumerate(calls)
-        ]
+        plain["tool_calls"] = [_tool_call(call, f"{where}.tool_calls[{n}]", n) for n, call in enumerate(calls)]
     if "tool_call_id" in message:
         plain["tool_call_id"] = message["tool_call_id"]
     return plain
+
+
+def _tool_call(call: dict[str, Any], where: str, number: int) -> dict[str, Any]:
+    function = call.get("function") or {}
+    if not isinstance(name := function.get("name"), str):
+        raise CallFailed(
+            "A tool call in a message needs the name of its function.",
+            status=400,
+            type="invalid_request_error",
+            code="invalid_value",
+            param=f"{where}.function.name",
+        )
+    return {
+        "id": call.get("id") or f"call_{number}",
+        "type": "function",
+        "function": {"name": name, "arguments": function.get("arguments") or "{}"},
+    }
 
 
 def text_of(content: Any, where: str, keys: dict[str, str]) -> str:

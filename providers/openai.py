@@ -10,9 +10,12 @@ import orjson
 from yarl import URL
 
 from ..engine.calls import Call, CallPolicy, Reply
-from ..engine.errors import CallFailed, Interrupted, NotConnected, Unusable
+from ..engine.errors import Interrupted, NotConnected, Refused, Unusable
 from .options import ProviderOptions
 from .upstream import failure, read_answer, redacted
+
+#: A shorter header is a word, not a secret.
+_SHORTEST_SECRET = 8
 
 OPERATIONS = ("chat/completions", "completions", "responses", "embeddings")
 
@@ -49,14 +52,18 @@ class OpenAIProvider:
         base = URL(options.base_url)
         if base.scheme not in ("http", "https") or not base.host:
             raise ValueError(f"base_url: {options.base_url!r} is not an http or https address")
-        self._urls = {operation: base.joinpath(*operation.split("/")) for operation in options.operations}
-        self._secret = None
+        self._urls = {
+            operation: base.joinpath(*operation.split("/")).with_query(base.query) for operation in options.operations
+        }
+        #: What must not be kept of an upstream's error: the key, and the headers, which may hold others.
+        self._secrets = [value for value in options.headers.values() if len(value) >= _SHORTEST_SECRET]
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **options.headers}
         if options.api_key_env is not None:
-            self._secret = environ.get(options.api_key_env)
-            if not self._secret:
+            key = environ.get(options.api_key_env)
+            if not key:
                 raise ValueError(f"api_key_env: the environment variable {options.api_key_env} is not set")
-            self._headers["Authorization"] = f"Bearer {self._secret}"
+            self._secrets.append(key)
+            self._headers["Authorization"] = f"Bearer {key}"
         if options.organization is not None:
             self._headers["OpenAI-Organization"] = options.organization
         if options.project is not None:
@@ -76,10 +83,8 @@ class OpenAIProvider:
     async def start(self) -> None:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._options.concurrency, ttl_dns_cache=60),
-            # The pool bounds the call as a whole; only connecting has a bound of its own.
-            timeout=aiohttp.ClientTimeout(
-                total=None, connect=None, sock_connect=self._options.connect_timeout_seconds, sock_read=None
-            ),
+            # The pool bounds the call as a whole; only connecting, the look-up of the name included, has its own bound.
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._options.connect_timeout_seconds, sock_read=None),
             headers=self._headers,
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -104,7 +109,7 @@ class OpenAIProvider:
         except aiohttp.ClientError as error:
             raise Unusable(f"provider {self._name} does not speak HTTP as expected: {_reason(error)}") from error
         if not 200 <= response.status < 300:
-            raise failure(self._name, response, answer, self._secret)
+            raise failure(self._name, response, answer, self._secrets)
         return self._reply(call, answer)
 
     def _request(self, call: Call) -> dict[str, Any]:
@@ -130,10 +135,11 @@ class OpenAIProvider:
             raise Unusable(f"provider {self._name} answered with JSON that is not an object")
         told = result.get("error")
         if call.operation != "responses" and isinstance(told, dict):
-            message = redacted(str(told.get("message", "an error")), self._secret)
-            raise CallFailed(f"provider {self._name} answered 200 with an error: {message}", status=502)
+            message = redacted(str(told.get("message", "an error")), self._secrets)
+            raise Refused(f"provider {self._name} answered 200 with an error: {message}")
         # What the server itself adds to a result is not for an upstream to say.
-        if result.pop("extra_fields", None) is not None:
+        if "extra_fields" in result:
+            del result["extra_fields"]
             answer = orjson.dumps(result)
         model = result.get("model")
         return Reply(result=answer.strip(), model=model if isinstance(model, str) else None)

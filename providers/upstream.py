@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from ..engine.errors import CallFailed, Unusable
+from ..engine.errors import CallFailed, Refused, Unusable
 
 #: Of an error's body, this much is kept with the job.
 _MAX_ERROR_BYTES = 16_384
@@ -35,10 +36,10 @@ async def read_answer(response: aiohttp.ClientResponse, most: int) -> bytes:
     return b"".join(chunks)
 
 
-def failure(provider: str, response: aiohttp.ClientResponse, body: bytes, secret: str | None) -> CallFailed:
+def failure(provider: str, response: aiohttp.ClientResponse, body: bytes, secrets: Collection[str] = ()) -> CallFailed:
     """The error that a vendor answered with, as the job keeps it."""
     status = response.status
-    upstream = _redacted_json(_parsed(body), secret)
+    upstream = _redacted_json(_parsed(body, secrets), secrets)
     said = upstream.get("error", upstream) if isinstance(upstream, dict) else upstream
     details = said if isinstance(said, dict) else {}
     text = details.get("message") if details else said
@@ -46,9 +47,9 @@ def failure(provider: str, response: aiohttp.ClientResponse, body: bytes, secret
     kept = {"status": status, "body": upstream}
     if status in (401, 403):
         # The gateway's own credentials are at fault, not the client's.
-        return CallFailed(message, status=502, type="provider_authentication_error", upstream=kept)
+        return Refused(message, status=502, type="provider_authentication_error", upstream=kept)
     if status < 400:
-        return CallFailed(message, status=502, code="unexpected_status", upstream=kept)
+        return Refused(message, status=502, code="unexpected_status", upstream=kept)
     return CallFailed(
         message,
         status=status,
@@ -73,31 +74,29 @@ def retry_after(value: str | None) -> float | None:
         return None
 
 
-def redacted(text: str, secret: str | None) -> str:
-    """The text without the secret, and without what looks like a part of one."""
-    if secret:
+def redacted(text: str, secrets: Collection[str] = ()) -> str:
+    """The text without the secrets, and without what looks like a part of one."""
+    for secret in secrets:
         text = text.replace(secret, "[redacted]")
     return _SECRET.sub("[redacted]", text)
 
 
-def _redacted_json(value: Any, secret: str | None) -> Any:
+def _redacted_json(value: Any, secrets: Collection[str]) -> Any:
     if isinstance(value, str):
-        return redacted(value, secret)
+        return redacted(value, secrets)
     if isinstance(value, list):
-        return [_redacted_json(item, secret) for item in value]
+        return [_redacted_json(item, secrets) for item in value]
     if isinstance(value, dict):
-        return {redacted(key, secret): _redacted_json(item, secret) for key, item in value.items()}
+        return {redacted(key, secrets): _redacted_json(item, secrets) for key, item in value.items()}
     return value
 
 
-def _parsed(body: bytes) -> Any:
+def _parsed(body: bytes, secrets: Collection[str]) -> Any:
     if len(body) <= _MAX_ERROR_BYTES:
-        # What nests too deeply to be written again is kept as text.
-        with suppress(orjson.JSONDecodeError, orjson.JSONEncodeError):
-            parsed = orjson.loads(body)
-            orjson.dumps(parsed)
-            return parsed
-    return body[:_MAX_TEXT].decode("utf-8", "replace")
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(body)
+    # Redacted before it is cut: half a secret would not be recognised.
+    return redacted(body.decode("utf-8", "replace"), secrets)[:_MAX_TEXT]
 
 
 def _word(value: object) -> str | None:

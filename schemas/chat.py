@@ -48,6 +48,8 @@ class ContentBlock(Shape):
     input_audio = Object(InputAudio)
     file = Object(InputFile)
     cache_control = Object(CacheControl)
+    citations = OneOf(Object(), ListOf(Object(), of="citations"))
+    cachePoint = Object()
 
 
 class ReasoningDetail(Shape):
@@ -135,6 +137,9 @@ class ChatTool(Shape):
     enable_zoom = Flag()
     max_characters = Integer()
     mcp_server_name = Text()
+    citations = OneOf(Object(), ListOf(Object(), of="citations"))
+    default_config = Object()
+    configs = Object()
 
 
 class ToolName(Shape):

@@ -35,10 +35,6 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()
     #: Bodies of JSON requests.
     max_json_bytes: int = field(default=10_000_000, metadata={"min": 1024})
-    #: Bodies of uploads.
-    max_upload_bytes: int = field(default=536_870_912, metadata={"min": 1024})
-    #: Where clients reach this server, for links that leave it.
-    base_url: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

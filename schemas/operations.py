@@ -14,6 +14,10 @@ from .embeddings import EmbeddingRequest
 from .fields import Request, named
 from .responses import ResponsesRequest
 
+#: Every provider that a job may run at is kept in its row.
+MAX_FALLBACKS = 16
+MAX_MODEL_NAME = 256
+
 #: A client's keys can be of any length; an answer need not be.
 _LONGEST_KEY = 40
 
@@ -74,6 +78,10 @@ class Operation:
         if sent.pop("stream", False) and self.stream_message:
             raise InvalidRequest(self.stream_message, param="stream")
         fallbacks = tuple(_model_name(entry) for entry in sent.pop("fallbacks", ()))
+        if len(fallbacks) > MAX_FALLBACKS:
+            raise InvalidRequest(f"at most {MAX_FALLBACKS} fallbacks, got {len(fallbacks)}", param="fallbacks")
+        if any(len(name) > MAX_MODEL_NAME for name in (sent["model"], *fallbacks)):
+            raise InvalidRequest(f"a model's name has at most {MAX_MODEL_NAME} characters", param="model")
         return Loaded(model=sent["model"], fallbacks=fallbacks, body=sent)
 
 

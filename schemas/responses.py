@@ -48,6 +48,7 @@ class ContentBlock(Shape):
     logprobs = ListOf(Object())
     refusal = Text()
     cache_control = Object()
+    citations = OneOf(Object(), ListOf(Object(), of="citations"))
 
 
 class SummaryText(Shape):
@@ -81,6 +82,8 @@ class InputItem(Shape):
     approval_response_id = Text()
     approve = Flag()
     reason = Text()
+    input = Text("The input of a custom tool's call.")
+    result = Text("The result of a call, such as an image in base64.")
 
 
 class Tool(Shape):
@@ -105,6 +108,20 @@ class Tool(Shape):
     connector_id = Text()
     headers = Object()
     server_description = Text()
+    allowed_tools = OneOf(ListOf(Text(), of="names"), Object())
+    require_approval = OneOf(Text(), Object())
+    environment = Text()
+    container = OneOf(Text(), Object())
+    background = Text()
+    format = Object()
+    input_fidelity = Text()
+    input_image_mask = Object()
+    moderation = Text()
+    output_compression = Integer()
+    output_format = Text()
+    partial_images = Integer()
+    quality = Text()
+    size = Text()
 
 
 class ToolReference(Shape):

@@ -1,5 +1,6 @@
 """From a dataclass of settings to the marshmallow schema of its TOML table."""
 
+import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -19,7 +20,7 @@ class _Strict(mf.Field[Any]):
         self._noun, self._accepted = noun, accepted
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if type(value) not in self._accepted:
+        if type(value) not in self._accepted or (isinstance(value, float) and not math.isfinite(value)):
             raise ValidationError(f"expected {self._noun}, got {value!r}.")
         return value
 

@@ -147,7 +147,7 @@ def _failure(job: Job, failure: dict[str, Any]) -> dict[str, Any]:
     }
     if "upstream" in failure:
         extra["raw_response"] = failure["upstream"]
-    ours = failure.get("type") in ("request_timed_out", "internal_error")
+    ours = failure.get("type") == "request_timed_out"
     return _error(job.status_code or 500, details, extra, ours=ours)
 
 

@@ -157,7 +157,7 @@ async def counted(pool: Pool, store: Store, *, pending: int, running: int) -> No
     """Waits until the pool's counters, which follow the commits, have come to these."""
     async with asyncio.timeout(30):
         while (pool.pending, pool.running) != (pending, running):
-            await store.next_held()
+            await store.alarms()
 
 
 def rows(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:

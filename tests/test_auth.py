@@ -1,13 +1,19 @@
 """Keys: where they are looked for, what follows without one, and who sees whose jobs."""
 
 import base64
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
 
-from .clients import client, request
+from coatcheck.app import create_app
+from coatcheck.handlers.auth import is_loopback
+
+from .clients import ECHO, client, request
 
 ALICE, BOB, ADMIN = "alice-token", "sk-bf-bob", "sk-bf-admin"
 AUTH = {
@@ -68,7 +74,8 @@ def test_without_a_key_where_one_is_needed_it_is_401(folder: Path, run: Any) -> 
     "headers",
     [
         {"x-bf-vk": "wrong"}, {"Authorization": "Bearer wrong"}, {"x-api-key": "wrong"}, {"x-goog-api-key": "wrong"},
-        basic("wrong"), basic(ALICE), {"Authorization": "Basic !!!"}, {"x-bf-vk": "wrong", "x-api-key": ALICE},
+        basic("wrong"), basic(ALICE), {"Authorization": "Basic é"}, {"Authorization": "Basic !!!"},
+        {"x-bf-vk": "wrong", "x-api-key": ALICE},
         {"x-bf-vk": "é"},
     ],
 )  # fmt: skip
@@ -182,5 +189,50 @@ def test_keys_survive_a_restart_as_hashes(folder: Path, run: Any) -> None:
         async with client(folder) as c:
             assert (await c.with_key(token).ended(id, "embeddings")).status == 200
         assert token.encode() not in (folder / "coatcheck.db").read_bytes()
+
+    run(main())
+
+
+def test_another_vendors_key_does_not_hide_ours_in_a_later_header(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder, auth=AUTH) as c:
+            both = {"Authorization": "Bearer sk-of-another-vendor", "x-api-key": ALICE}
+            ticket = await c.served.gateway.store.ticket(await c.submit("embeddings", headers=both), None)
+            assert ticket is not None
+            assert ticket.job.owner == "key:config/alice"
+
+    run(main())
+
+
+def test_the_first_key_must_be_an_admins(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            answer = await c.ask("POST", "/v1/keys", {"name": "alice"})
+            assert (answer.status, answer.json["error"]["param"]) == (400, "admin")
+            assert "the first key must be an admin's" in answer.message
+
+    run(main())
+
+
+def test_a_server_that_others_reach_stays_closed_when_its_last_key_goes(folder: Path, run: Any) -> None:
+    """The connection decides, not the configuration: an embedding application listens where it likes."""
+
+    async def main() -> None:
+        inner = create_app({"providers": ECHO, "server": {"allowed_hosts": ["*"]}}, data=folder)
+        runner = web.AppRunner(inner)
+        await runner.setup()
+        await web.TCPSite(runner, "0.0.0.0", 0).start()
+        port = runner.addresses[0][1]
+        probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with probe:
+            # Nothing is sent: the routing table names the address of this machine that others see.
+            probe.connect(("192.0.2.1", 9))
+            outside = probe.getsockname()[0]
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://{outside}:{port}/v1/keys") as response:
+                assert response.status == (401 if not is_loopback(outside) else 200)
+            async with session.get(f"http://127.0.0.1:{port}/v1/keys") as response:
+                assert response.status == 200
+        await runner.cleanup()
 
     run(main())

@@ -140,7 +140,7 @@ def test_an_item_that_no_statement_can_be_built_of_fails_alone(folder: Path, run
                 *(made.ask(write, text) for text in ("a", 2**70, "c")), return_exceptions=True
             )
             assert (answers[0], answers[2]) == (1, 1)
-            assert isinstance(answers[1], OverflowError)
+            assert isinstance(answers[1], CoatcheckError)
             assert await made.ask(write, "d") == 1
         assert notes(folder) == ["a", "c", "d"]
 

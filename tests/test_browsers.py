@@ -18,6 +18,7 @@ from .clients import client, request
         ({"Host": "evil.example"}, "the Host 'evil.example' is not one of [server] allowed_hosts"),
         ({"Host": "127.0.0.1.evil.example:8080"}, "allowed_hosts"),
         ({"Host": ""}, "allowed_hosts"),
+        ({"Host": "["}, "allowed_hosts"),
         ({"Host": "localhost@evil.example"}, "allowed_hosts"),
         ({"Origin": "http://evil.example"}, "requests from the origin 'http://evil.example' are refused"),
         ({"Origin": "null"}, "requests from the origin 'null' are refused"),

@@ -35,7 +35,11 @@ def test_without_a_command_it_says_what_there_is(folder: Path) -> None:
     ("arguments", "reason"),
     [
         (["serve", "--config", "nowhere.toml"], "coatcheck: nowhere.toml cannot be read: No such file or directory"),
-        (["serve", "--host", "192.0.2.1"], "coatcheck: 192.0.2.1 can be reached from other machines"),
+        (["serve", "--host", "0.0.0.0", "--port", "0"], "coatcheck: 0.0.0.0 can be reached from other machines"),
+        (["serve", "--host", "192.0.2.1"], "coatcheck: cannot listen on 192.0.2.1:8080: "),
+        (["serve", "--port", "99999"], "coatcheck: [server]: port: Must be greater than or equal to 0"),
+        (["keys", "remove", "alice?x"], "coatcheck: a key's name is 1 to 64 letters"),
+        (["keys", "add", "alice"], "coatcheck: admin: the first key must be an admin's"),
         (["models", "pull", "gpt-5"], "coatcheck: there is no model gpt-5; there are qwen2.5-coder-0.5b-instruct"),
         (["keys", "add", "a b"], "coatcheck: a key's name is 1 to 64 letters"),
         (["keys", "remove", "nobody"], "coatcheck: there is no key of the name 'nobody'"),

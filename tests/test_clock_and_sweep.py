@@ -21,7 +21,7 @@ Run = Callable[[Awaitable[Any]], Any]
 DAY = 86_400.0
 
 #: The longest that an outcome may be kept, and so the patience after a jump.
-SETTINGS = JobSettings(result_ttl_seconds=60, v3_result_ttl_seconds=60, max_result_ttl_seconds=600)
+SETTINGS = JobSettings(result_ttl_seconds=60, max_result_ttl_seconds=600)
 
 
 async def end(store: Store, *submissions: Submission) -> None:

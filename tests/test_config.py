@@ -38,6 +38,8 @@ def test_every_setting_is_in_the_configuration_of_the_repository() -> None:
         ({"server": {"port": 70000}}, "[server]: port: Must be greater than or equal to 0"),
         ({"server": 3}, "[server] is a table, not 3"),
         ({"jobs": {"on_interrupt": "maybe"}}, "[jobs]: on_interrupt: expected one of 'retry', 'fail', got 'maybe'."),
+        ({"jobs": {"timeout_seconds": float("inf")}}, "[jobs]: timeout_seconds: expected a number, got inf."),
+        ({"jobs": {"max_result_ttl_seconds": 2**63 - 1}}, "[jobs]: max_result_ttl_seconds: Must be greater"),
         ({"auth": {"keys": [{"key": "x"}]}}, "[auth]: keys.0.name: Missing data"),
         ({"providers": {"a": {}}}, "[providers.a]: kind is missing; it is one of echo, local, openai"),
         ({"providers": {"a": {"kind": "ehco"}}}, "[providers.a]: unknown kind 'ehco'; did you mean 'echo'?"),

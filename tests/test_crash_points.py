@@ -103,7 +103,7 @@ class Scenario:
         await store.cancel(first.id, None)
         yield "cancelled while ready"
         self._hands.pass_(5)
-        await store.promote()
+        await store.promote(3600)
         yield "promoted"
         again = await take(store, count=2)
         yield "claimed again"

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from coatcheck.engine.calls import Call
-from coatcheck.engine.errors import CallFailed, Interrupted, NotConnected, Unusable
+from coatcheck.engine.errors import CallFailed, Interrupted, NotConnected, Refused, Unusable
+from coatcheck.engine.retries import describe
 from coatcheck.providers.openai import OpenAIOptions, OpenAIProvider
 from coatcheck.providers.upstream import redacted, retry_after
 
@@ -168,6 +169,34 @@ def test_an_answer_that_cannot_be_used_is_not_asked_for_again(run: Any, handle: 
     assert reason in error.message
 
 
+def test_what_a_server_refuses_is_not_asked_of_it_again(run: Any) -> None:
+    for handle in (
+        answering(401, {}),
+        answering(302, b"", {"Location": "http://127.0.0.1:9/"}),
+        answering(200, {"error": {"message": "no"}}),
+    ):
+        assert isinstance(run(failure(handle)), Refused)
+
+
+def test_secrets_in_headers_and_at_a_cut_are_redacted(run: Any) -> None:
+    long = b"x" * 490 + SECRET.encode() + b"y" * 20_000
+    error = run(failure(answering(500, long)))
+    assert "0123" not in error.message
+    assert "0123" not in repr(error.upstream)
+    error = run(failure(answering(500, {"error": {"message": "bad my-own-token"}}), headers={"X-Key": "my-own-token"}))
+    assert error.message == "provider up answered 500: bad [redacted]"
+
+
+def test_an_error_that_nests_too_deeply_is_kept_as_text(run: Any) -> None:
+    error = run(failure(answering(503, b'{"error": ' + b"[" * 250 + b"]" * 250 + b"}")))
+    assert isinstance(describe(error)["upstream"], str)
+
+
+def test_a_query_in_the_base_address_is_kept(run: Any) -> None:
+    provider = OpenAIProvider("up", OpenAIOptions(base_url="http://127.0.0.1:9/v1?api-version=2"), {})
+    assert str(provider._urls["responses"]) == "http://127.0.0.1:9/v1/responses?api-version=2"
+
+
 def test_an_error_in_a_200_is_an_error(run: Any) -> None:
     error = run(failure(answering(200, {"error": {"message": f"overloaded {SECRET}", "code": 529}})))
     assert (error.status, error.message) == (502, "provider up answered 200 with an error: overloaded [redacted]")
@@ -245,5 +274,5 @@ def test_retry_after_has_two_forms(header: str | None, seconds: float | None) ->
     "text", ["key sk-abcdef", "Bearer abcdefghij", "gsk_is not but gsk-12345 is", "xai-0000000", "pk-live.1234"]
 )
 def test_what_looks_like_a_key_is_redacted(text: str) -> None:
-    assert "[redacted]" in redacted(text, None)
-    assert redacted("an ordinary task-list sentence", None) == "an ordinary task-list sentence"
+    assert "[redacted]" in redacted(text)
+    assert redacted("an ordinary task-list sentence") == "an ordinary task-list sentence"

@@ -134,12 +134,12 @@ def test_a_released_job_waits_again_where_its_release_says(folder: Path, run: Ru
             assert (job.attempt, job.calls, job.started_at, job.run_at) == (1, 1, None, moment)
             assert job.claimed_at == MORNING, "the time of the first claim stays"
             assert await take(store, lane="slow") == [], "it is held until run_at"
-            assert await store.next_held() == moment
+            assert (await store.alarms())[0] == moment
             assert (await store.backlog()) == [("slow", "key:alice", True, 1)]
-            assert await store.promote() == []
+            assert await store.promote(3600) == []
             hands.pass_(30)
-            assert await store.promote() == [("slow", "key:alice")]
-            assert await store.next_held() is None
+            assert await store.promote(3600) == [("slow", "key:alice")]
+            assert (await store.alarms())[0] is None
             (job,) = await take(store, lane="slow")
             assert (job.attempt, job.calls, job.tries, job.at) == (2, 2, 1, asked.targets[1])
             assert job.claimed_at == MORNING
@@ -181,7 +181,7 @@ def test_a_hold_from_before_the_clock_went_back_is_promoted(folder: Path, run: R
             (job,) = await take(store)
             await store.release(job, back(job, run_at=MORNING + SECOND))
             hands.jump(-48 * 3600)
-            assert await store.promote() == [("echo", "key:alice")]
+            assert await store.promote(3600) == [("echo", "key:alice")]
 
     run(main())
 

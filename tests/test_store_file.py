@@ -113,8 +113,8 @@ def test_no_search_scans_the_jobs(folder: Path, run: Run) -> None:
             await store.release(second, back(second, run_at=1))
             await store.cancel(many[2].id, "key:alice")
             await store.ticket(many[3].id, "key:alice")
-            await asyncio.gather(store.request(1), store.story(1), store.processing(), store.next_held())
-            await asyncio.gather(store.backlog(), store.promote(), store.sweep(10))
+            await asyncio.gather(store.request(1), store.story(1), store.processing(), store.alarms())
+            await asyncio.gather(store.backlog(), store.promote(3600), store.sweep(10))
         plans = {statement: plan(folder, statement) for statement in statements if " job" in statement}
         for statement, steps in plans.items():
             scans = {step for step in steps if step.startswith("SCAN job")}

@@ -164,7 +164,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def promote(self) -> None:
         due = [model for model in self.jobs.values() if model.run_at is not None and model.run_at <= self.hands.wall]
-        promoted = self.runner.run(self.store.promote())
+        promoted = self.runner.run(self.store.promote(3600))
         assert sorted(promoted) == sorted((model.lane, model.submission.owner) for model in due)
         for model in due:
             model.run_at = None
@@ -220,7 +220,7 @@ class StoreMachine(RuleBasedStateMachine):
         waits = [model for model in self.jobs.values() if model.state is State.PENDING]
         assert sum(count for *_, count in await self.store.backlog()) == len(waits)
         held = [model.run_at for model in waits if model.run_at is not None]
-        assert await self.store.next_held() == min(held, default=None)
+        assert (await self.store.alarms())[0] == min(held, default=None)
         running = {job.id for job in await self.store.processing()}
         assert running == {id for id, model in self.jobs.items() if model.state is State.PROCESSING}
 

@@ -115,6 +115,16 @@ def test_an_unknown_id_is_404_whatever_it_looks_like(folder: Path, run: Any, id:
 
 
 @operations
+def test_an_empty_id_is_a_400(folder: Path, run: Any, operation: str) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            answer = await c.ask("GET", f"/v1/async/{operation}/")
+            assert (answer.status, answer.message) == (400, "job_id is required")
+
+    run(main())
+
+
+@operations
 def test_a_job_is_unknown_on_the_path_of_another_operation(folder: Path, run: Any, operation: str) -> None:
     async def main() -> None:
         async with client(folder) as c:

@@ -161,6 +161,19 @@ def test_an_unknown_fallback_is_a_400_that_names_it(folder: Path, run: Any) -> N
     assert answer.json["error"]["param"] == "fallbacks[1]"
 
 
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"fallbacks": ["echo/echo"] * 17}, "at most 16 fallbacks, got 17"),
+        ({"fallbacks": ["echo/" + "x" * 300]}, "a model's name has at most 256 characters"),
+        ({"model": "x" * 300}, "a model's name has at most 256 characters"),
+    ],
+)
+def test_what_every_row_would_keep_is_bounded(folder: Path, run: Any, more: Any, reason: str) -> None:
+    answer = run(refused(folder, "embeddings", request("embeddings") | more))
+    assert (answer.status, answer.message) == (400, reason)
+
+
 def test_a_body_over_the_limit_is_a_413_with_and_without_a_length(folder: Path, run: Any) -> None:
     async def main() -> None:
         async with client(folder, server={"max_json_bytes": 1024}) as c:
