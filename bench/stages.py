@@ -87,7 +87,7 @@ async def _stages(folder: Path) -> tuple[Stages, Stages, Stages]:
 
     def admitted() -> None:
         check(request)
-        auth.caller(parts, request.headers)
+        auth.caller(parts, request)
 
     who = _each(admitted)
     one = made()
