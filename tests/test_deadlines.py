@@ -7,28 +7,10 @@ import orjson
 
 from coatcheck.engine.calls import OnInterrupt
 from coatcheck.engine.jobs import SECOND, State
+from coatcheck.providers.openai import OpenAIOptions, OpenAIProvider
 
 from .jobs import Hands, add, back, counted, echo, found, opened, pooled, submission, take, told, until
 from .servers import Upstream, chat
-
-
-def test_a_job_that_waits_for_its_fallback_too_long_fails_without_another_call(folder: Path, run: Any) -> None:
-    async def main() -> None:
-        async with opened(folder) as store:
-            first = echo("first", retries=0)
-            busy = echo("busy", concurrency=1)
-            async with pooled(store, first, busy, timeout_seconds=0.2) as pool:
-                blocker = submission("busy/hang")
-                waiting = submission("first/status-500", "busy/echo")
-                # The blocker's own time ends later than that of the job behind it begins.
-                await pool.submit(blocker)
-                await pool.submit(waiting)
-                ticket = await until(store, waiting.id)
-                assert (ticket.job.state, ticket.job.status_code) in ((State.FAILED, 504), (State.COMPLETED, 200))
-                await until(store, blocker.id)
-                await counted(pool, store, pending=0, running=0)
-
-    run(main())
 
 
 def test_a_pending_job_past_its_time_is_failed_where_it_waits(folder: Path, run: Any) -> None:
@@ -58,19 +40,13 @@ def test_a_job_whose_time_is_over_is_not_called_again(folder: Path, run: Any) ->
             await add(store, asked := submission("up/model"), lane="up")
             await take(store, lane="up")
             hands.pass_(100)
-            provider = _openai(upstream.url)
+            provider = OpenAIProvider("up", OpenAIOptions(base_url=upstream.url), {})
             async with pooled(store, provider, clock=hands.clock, timeout_seconds=60):
                 ticket = await until(store, asked.id)
             assert ticket.job.status_code == 504
             assert upstream.asked.empty(), "a call was made for a job that could only fail"
 
     run(main())
-
-
-def _openai(url: str) -> Any:
-    from coatcheck.providers.openai import OpenAIOptions, OpenAIProvider
-
-    return OpenAIProvider("up", OpenAIOptions(base_url=url), {})
 
 
 def test_a_stop_costs_nothing_to_jobs_that_have_not_called_yet(folder: Path, run: Any) -> None:
