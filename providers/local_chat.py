@@ -92,7 +92,7 @@ class ChatModel:
                     {
                         "index": len(choices),
                         "text": echo + answer.text,
-                        "logprobs": None if logprobs is None else _flat(answer, logprobs, len(echo)),
+                        **({} if logprobs is None else {"logprobs": _flat(answer, logprobs, len(echo))}),
                         "finish_reason": answer.finish_reason,
                     }
                 )
@@ -162,7 +162,7 @@ def _choice(index: int, answer: Generation, tools: Toolbox, request: dict[str, A
     return {
         "index": index,
         "message": message,
-        "logprobs": _detailed(answer, request) if request.get("logprobs") else None,
+        **({"logprobs": _detailed(answer, request)} if request.get("logprobs") else {}),
         "finish_reason": "tool_calls" if calls else answer.finish_reason,
     }
 
