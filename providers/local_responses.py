@@ -136,7 +136,7 @@ def _output(choice: dict[str, Any], status: str) -> list[dict[str, Any]]:
             "type": "output_text",
             "text": message["content"] or "",
             "annotations": [],
-            "logprobs": (choice["logprobs"] or {}).get("content", []),
+            "logprobs": choice.get("logprobs", {}).get("content", []),
         }
         items.append({"id": _id("msg"), "type": "message", "status": status, "role": "assistant", "content": [text]})
     items.extend(
