@@ -14,7 +14,7 @@ USAGE = {
 
 
 def completion(finish_reason: str = "stop", **message: Any) -> dict[str, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": None, **message}, "logprobs": None}
+    choice = {"index": 0, "message": {"role": "assistant", "content": None, **message}}
     return {"created": 17, "model": "m", "choices": [{**choice, "finish_reason": finish_reason}], "usage": USAGE}
 
 
