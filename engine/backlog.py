@@ -35,6 +35,3 @@ class Backlog:
             self._owners[owner] = left
         else:
             del self._owners[owner]
-
-    def of(self, owner: str) -> int:
-        return self._owners.get(owner, 0)
