@@ -219,47 +219,37 @@ def test_a_server_that_is_not_there_was_never_connected(run: Any) -> None:
     run(main())
 
 
+async def raw_failure(answered: bytes) -> CallFailed:
+    """How a call fails at a server that sends these bytes and closes the connection."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answered)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        provider = OpenAIProvider("up", OpenAIOptions(base_url=f"http://127.0.0.1:{port}"), {})
+        await provider.start()
+        try:
+            with pytest.raises(CallFailed) as caught:
+                await provider.execute(call())
+        finally:
+            await provider.close()
+    return caught.value
+
+
 @pytest.mark.parametrize("answered", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"])
 def test_a_connection_lost_after_sending_is_an_interruption(run: Any, answered: bytes) -> None:
-    async def main() -> None:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(answered)
-            writer.close()
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
-            provider = OpenAIProvider("up", OpenAIOptions(base_url=f"http://127.0.0.1:{port}"), {})
-            await provider.start()
-            try:
-                with pytest.raises(Interrupted, match="was lost after sending"):
-                    await provider.execute(call())
-            finally:
-                await provider.close()
-
-    run(main())
+    error = run(raw_failure(answered))
+    assert isinstance(error, Interrupted)
+    assert "was lost after sending" in error.message
 
 
 def test_a_server_that_speaks_no_http_is_unusable(run: Any) -> None:
-    async def main() -> None:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"SSH-2.0-OpenSSH\r\n\r\n")
-            writer.close()
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
-            provider = OpenAIProvider("up", OpenAIOptions(base_url=f"http://127.0.0.1:{port}"), {})
-            await provider.start()
-            try:
-                with pytest.raises(Unusable, match="does not speak HTTP as expected"):
-                    await provider.execute(call())
-            finally:
-                await provider.close()
-
-    run(main())
+    error = run(raw_failure(b"SSH-2.0-OpenSSH\r\n\r\n"))
+    assert isinstance(error, Unusable)
+    assert "does not speak HTTP as expected" in error.message
 
 
 @pytest.mark.parametrize(
