@@ -25,6 +25,8 @@ class Progress:
     total: int | None = None
     #: What is counted: "tokens", "prompt tokens", "inputs", "percent".
     unit: str = "tokens"
+    #: Text of the answer that has come since the last report.
+    delta: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +40,8 @@ class Call:
     request: dict[str, Any]
     #: Which upstream call of this job it is, from 1.
     number: int = 1
+    #: W3C trace context for the upstream, as headers: `traceparent`, and `tracestate` if there is one.
+    trace: Mapping[str, str] = field(default_factory=dict)
     #: Tells the job's watchers how far the call has come; cheap, and never raises.
     progress: Callable[[Progress], None] = field(default=lambda _progress: None)
 
@@ -91,6 +95,13 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Called once, after the last call has ended."""
+
+    async def ping(self) -> str:
+        """Asks the provider whether it is there, at no cost; what it said, in a few words for an operator.
+
+        Raises `CallFailed` if it is not, or would not take our key. Called by `coatcheck check`, between `start` and
+        `close`.
+        """
 
     async def execute(self, call: Call) -> Reply:
         """Carries out one call.

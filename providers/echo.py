@@ -2,7 +2,7 @@
 
 The model says how: "echo" answers at once; instructions joined by "+" come first, in order:
 
-wait-S     wait S seconds, telling its progress
+wait-S     wait S seconds, telling its progress and, bit by bit, the text of its answer
 hang       never answer
 fail       fail with status 500
 status-N   fail with status N, as an upstream would
@@ -57,11 +57,16 @@ class EchoProvider:
     async def close(self) -> None:
         """Nothing to close."""
 
+    async def ping(self) -> str:
+        return "answers"
+
     async def execute(self, call: Call) -> Reply:
+        told = False
         for part in call.model.split("+"):
             name, _, argument = part.partition("-")
             if name == "wait":
-                await _wait(float(argument), call)
+                await _wait(float(argument), call, "" if told else _answered(call))
+                told = True
             elif name == "hang":
                 await asyncio.Event().wait()
             elif name == "fail":
@@ -76,10 +81,20 @@ class EchoProvider:
         return Reply(result=orjson.dumps(_ANSWERS[call.operation](call)), model=call.model)
 
 
-async def _wait(seconds: float, call: Call) -> None:
+async def _wait(seconds: float, call: Call, text: str) -> None:
     for step in range(_STEPS):
-        call.progress(Progress(done=step * 100 // _STEPS, total=100, unit="percent"))
+        part = text[len(text) * step // _STEPS : len(text) * (step + 1) // _STEPS]
+        call.progress(Progress(done=step * 100 // _STEPS, total=100, unit="percent", delta=part))
         await asyncio.sleep(seconds / _STEPS)
+
+
+def _answered(call: Call) -> str:
+    """The text of the answer's first choice; empty for embeddings, which have none."""
+    request = call.request
+    if call.operation == "completions":
+        prompts = request["prompt"]
+        return prompts if isinstance(prompts, str) else str(prompts[0]) if prompts else ""
+    return "" if call.operation == "embeddings" else _text(request.get("messages") or request.get("input"))
 
 
 def _text(value: Any) -> str:

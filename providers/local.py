@@ -87,6 +87,20 @@ class LocalProvider:
         for worker in workers:
             await worker.close()
 
+    async def ping(self) -> str:
+        here, cures = [], []
+        for model in self._families:
+            try:
+                self._recipe(model)
+            except NotConfigured as failure:
+                cures.append(failure.message)
+            else:
+                here.append(model)
+        found = f"has the files of {', '.join(here)}" if here else "has no model's files"
+        if cures:
+            raise NotConfigured(f"provider {self._name} {found}. {' '.join(cures)}", code="model_not_pulled")
+        return found
+
     async def execute(self, call: Call) -> Reply:
         if (why := self.check(call.operation, call.model)) is not None:
             raise NotConfigured(f"The provider {self._name} {why}.")

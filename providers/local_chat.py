@@ -54,6 +54,7 @@ class ChatModel:
         answers: list[Generation] = []
         for number in range(count):
             answer = _next(task, answers, limit * count if limit else None)
+            answer.held = tools.may_call
             body_of_this = {**body, **sampling(request, max_tokens=limit, number=number)}
             answer.make(self._server.handle_chat_completions, body_of_this)
             answers.append(answer)
@@ -82,17 +83,17 @@ class ChatModel:
         for prompt in prompts:
             for number in range(count):
                 answer = _next(task, answers, total)
+                answer.lead = prompt if request.get("echo") else ""
                 body = {"prompt": prompt, **sampling(request, max_tokens=limit, number=number)}
                 if logprobs is not None:
                     body["logprobs"] = max(logprobs, 1)
                 answer.make(self._server.handle_completions, body)
                 answers.append(answer)
-                echo = prompt if request.get("echo") else ""
                 choices.append(
                     {
                         "index": len(choices),
-                        "text": echo + answer.text,
-                        **({} if logprobs is None else {"logprobs": _flat(answer, logprobs, len(echo))}),
+                        "text": answer.lead + answer.text,
+                        **({} if logprobs is None else {"logprobs": _flat(answer, logprobs, len(answer.lead))}),
                         "finish_reason": answer.finish_reason,
                     }
                 )
@@ -131,7 +132,7 @@ def _server(path: str, context_tokens: int, parallel: int) -> Any:
 
 
 def _next(task: Task, answers: list[Generation], total: int | None) -> Generation:
-    return Generation(task=task, done_before=sum(answer.tokens for answer in answers), total=total)
+    return Generation(task=task, done_before=sum(answer.tokens for answer in answers), total=total, told=not answers)
 
 
 def _format(request: dict[str, Any], tools: Toolbox) -> dict[str, Any]:

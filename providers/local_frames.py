@@ -3,15 +3,15 @@
 A frame is its length (four bytes, big-endian), a header of one line of JSON, and a body of bytes that neither end
 parses on the way through.
 
-| from    | header                                     | body             |
-|---------|--------------------------------------------|------------------|
-| worker  | `{"ready": true}`, once                    |                  |
-| worker  | `{"failed": {…}}`, instead: it cannot load |                  |
-| gateway | `{"call": 1, "operation": "embeddings"}`   | the request      |
-| gateway | `{"cancel": 1}`                            |                  |
-| worker  | `{"progress": 1, "done", "total", "unit"}` |                  |
-| worker  | `{"error": 1, "failure": {…}}`             |                  |
-| worker  | `{"result": 1}`                            | the result       |
+| from    | header                                              | body        |
+|---------|-----------------------------------------------------|-------------|
+| worker  | `{"ready": true}`, once                             |             |
+| worker  | `{"failed": {…}}`, instead: it cannot load          |             |
+| gateway | `{"call": 1, "operation": "embeddings"}`            | the request |
+| gateway | `{"cancel": 1}`                                     |             |
+| worker  | `{"progress": 1, "done", "total", "unit", "delta"}` |             |
+| worker  | `{"error": 1, "failure": {…}}`                      |             |
+| worker  | `{"result": 1}`                                     | the result  |
 """
 
 import asyncio

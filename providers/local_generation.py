@@ -32,6 +32,12 @@ class Generation:
     done_before: int = 0
     #: Tokens that all answers of the call may have together.
     total: int | None = None
+    #: Whether its text is told while it is made, as far as `held` lets it.
+    told: bool = False
+    #: Whether a text that begins so is not to be told yet.
+    held: Callable[[str], bool] = field(default=lambda _text: False)
+    #: What stands before the text in the answer.
+    lead: str = ""
 
     text: str = ""
     reasoning: str = ""
@@ -43,6 +49,7 @@ class Generation:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     tokens: int = 0
+    _length_told: int = 0
     _error: dict[str, Any] | None = None
     _fault: Exception | None = None
 
@@ -83,13 +90,24 @@ class Generation:
             self.prompt_tokens = usage["prompt_tokens"]
             self.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
             self.tokens = usage["completion_tokens"]
-        if prompt := chunk.get("prompt_progress"):
-            self.task.progress(prompt["processed"], prompt["total"], "prompt tokens")
-        elif timings := chunk.get("timings"):
+        prompt, timings = chunk.get("prompt_progress"), chunk.get("timings")
+        if timings and not prompt:
             self.tokens = max(self.tokens, timings["predicted_n"])
-            self.task.progress(self.done_before + self.tokens, self.total, "tokens")
         for choice in chunk.get("choices") or ():
             self._take_choice(choice)
+        if prompt:
+            self.task.progress(prompt["processed"], prompt["total"], "prompt tokens")
+        elif timings:
+            self.task.progress(self.done_before + self.tokens, self.total, "tokens", self._news())
+
+    def _news(self) -> str:
+        """The text that has come and may be told, and was not yet."""
+        if not self.told or self.held(self.text):
+            return ""
+        text = self.lead + self.text
+        news = text[self._length_told :]
+        self._length_told = len(text)
+        return news
 
     def _take_choice(self, choice: dict[str, Any]) -> None:
         delta = choice.get("delta") or {}

@@ -220,7 +220,8 @@ class _Connection:
         """A frame about a call that was cancelled meanwhile is for nobody."""
         if (number := header.get("progress")) is not None:
             if watcher := self._watching.get(number):
-                watcher(Progress(done=header["done"], total=header["total"], unit=header["unit"]))
+                done, total, unit, delta = (header[key] for key in ("done", "total", "unit", "delta"))
+                watcher(Progress(done=done, total=total, unit=unit, delta=delta))
             return
         future = self._waiting.get(header["result"] if "result" in header else header["error"])
         if future is None or future.done():

@@ -13,8 +13,13 @@ class Cancelled(Exception):
 
 
 class Task:
-    def __init__(self, report: Callable[[int, int | None, str], None]) -> None:
+    def __init__(
+        self, report: Callable[[int, int | None, str, str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`report` takes what `progress` takes; `clock` tells seconds."""
+        self._clock = clock
         self._report = report
+        self._text = ""
         self._reported_at = -_PACE_SECONDS
         self._cancelled = threading.Event()
 
@@ -30,8 +35,11 @@ class Task:
         if self.cancelled:
             raise Cancelled
 
-    def progress(self, done: int, total: int | None, unit: str) -> None:
-        now = time.monotonic()
+    def progress(self, done: int, total: int | None, unit: str, text: str = "") -> None:
+        """`text` is what has come since the last time; it is kept for the next step that is shown."""
+        self._text += text
+        now = self._clock()
         if now - self._reported_at >= _PACE_SECONDS:
             self._reported_at = now
-            self._report(done, total, unit)
+            text, self._text = self._text, ""
+            self._report(done, total, unit, text)

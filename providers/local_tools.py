@@ -51,6 +51,10 @@ class Toolbox:
         schema = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
         return {**schema, **{key: value for key, value in definitions.items() if value}}
 
+    def may_call(self, text: str) -> bool:
+        """Whether a text that begins so may yet turn out to be nothing but calls."""
+        return bool(self.tools) and (self.demanded or text.lstrip()[:1] in ("", "{", "`", "<"))
+
     def calls(self, text: str) -> list[dict[str, Any]]:
         """The calls that the text is made of, as chat's `tool_calls`; none if there is anything else in it."""
         fenced = _FENCE.fullmatch(text)

@@ -60,9 +60,9 @@ class Gateway:
             self._tasks[number] = Task(self._reporter(number))
             threading.Thread(target=self._carry_out, args=(model, number, operation, body), daemon=True).start()
 
-    def _reporter(self, number: int) -> Callable[[int, int | None, str], None]:
-        def report(done: int, total: int | None, unit: str) -> None:
-            self.send({"progress": number, "done": done, "total": total, "unit": unit})
+    def _reporter(self, number: int) -> Callable[[int, int | None, str, str], None]:
+        def report(done: int, total: int | None, unit: str, delta: str) -> None:
+            self.send({"progress": number, "done": done, "total": total, "unit": unit, "delta": delta})
 
         return report
 

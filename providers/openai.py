@@ -10,12 +10,15 @@ import orjson
 from yarl import URL
 
 from ..engine.calls import Call, CallPolicy, Reply
-from ..engine.errors import Interrupted, NotConnected, Refused, Unusable
+from ..engine.errors import CallFailed, Interrupted, NotConnected, Refused, TimedOut, Unusable
+from .openai_stream import StreamError, can_stream, is_stream, read_stream, stream_request
 from .options import ProviderOptions
-from .upstream import failure, read_answer, redacted
+from .upstream import failure, read_answer, redacted, stream_failure
 
 #: A shorter header is a word, not a secret.
 _SHORTEST_SECRET = 8
+_PING_SECONDS = 10.0
+_TRACE_HEADERS = ("traceparent", "tracestate")
 
 OPERATIONS = ("chat/completions", "completions", "responses", "embeddings")
 
@@ -32,7 +35,9 @@ class OpenAIOptions(ProviderOptions):
     #: What this server can do, of chat/completions, completions, responses, embeddings.
     operations: tuple[str, ...] = OPERATIONS
     connect_timeout_seconds: float = field(default=10.0, metadata={"min": 0.001})
-    #: A larger answer fails the job.
+    #: Whether answers are asked for as streams, so that the text is there while it is made.
+    stream: bool = False
+    #: A larger answer, or stream, fails the job.
     max_answer_bytes: int = field(default=67_108_864, metadata={"min": 1024})
     #: The name under which a chat's token limit is sent; older servers know only "max_tokens".
     max_tokens_field: str = "max_completion_tokens"
@@ -55,6 +60,7 @@ class OpenAIProvider:
         self._urls = {
             operation: base.joinpath(*operation.split("/")).with_query(base.query) for operation in options.operations
         }
+        self._models_url = base.joinpath("models").with_query(base.query)
         #: What must not be kept of an upstream's error: the key, and the headers, which may hold others.
         self._secrets = [value for value in options.headers.values() if len(value) >= _SHORTEST_SECRET]
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **options.headers}
@@ -94,23 +100,66 @@ class OpenAIProvider:
         if self._session is not None:
             await self._session.close()
 
+    async def ping(self) -> str:
+        assert self._session is not None
+        timeout = aiohttp.ClientTimeout(total=_PING_SECONDS, connect=self._options.connect_timeout_seconds)
+        try:
+            async with self._session.get(self._models_url, allow_redirects=False, timeout=timeout) as response:
+                answer = await read_answer(response, self._options.max_answer_bytes)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._failure(error) from error
+        if response.status in (401, 403):
+            said = failure(self._name, response, answer, self._secrets)
+            what = "a call without a key" if self._options.api_key_env is None else "the key"
+            raise Refused(f"{what} was refused: {said.message}", type=said.type, upstream=said.upstream)
+        if response.status in (404, 405):
+            return "answers, but lists no models"
+        if not 200 <= response.status < 300:
+            raise failure(self._name, response, answer, self._secrets)
+        try:
+            listed = orjson.loads(answer)
+        except orjson.JSONDecodeError as error:
+            raise Unusable(f"provider {self._name} answered with something that is not JSON: {error}") from error
+        models = listed.get("data") if isinstance(listed, dict) else None
+        if not isinstance(models, list):
+            return "answers, but lists no models"
+        return f"answers, {len(models)} model{'' if len(models) == 1 else 's'}"
+
     async def execute(self, call: Call) -> Reply:
         assert self._session is not None
         body = orjson.dumps(self._request(call))
+        headers = {name: call.trace[name] for name in _TRACE_HEADERS if name in call.trace}
+        if self._streams(call):
+            # Some servers close a stream's connection unannounced, and the next call would run into that.
+            headers["Connection"] = "close"
         try:
-            async with self._session.post(self._urls[call.operation], data=body, allow_redirects=False) as response:
-                answer = await read_answer(response, self._options.max_answer_bytes)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise NotConnected(f"provider {self._name} could not be reached: {_reason(error)}") from error
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError) as error:
-            raise Interrupted(
-                f"the connection to provider {self._name} was lost after sending: {_reason(error)}"
-            ) from error
+            async with self._session.post(
+                self._urls[call.operation], data=body, headers=headers, allow_redirects=False
+            ) as response:
+                if self._streams(call) and is_stream(response):
+                    answer = await read_stream(self._name, call, response, self._options.max_answer_bytes)
+                else:
+                    answer = await read_answer(response, self._options.max_answer_bytes)
         except aiohttp.ClientError as error:
-            raise Unusable(f"provider {self._name} does not speak HTTP as expected: {_reason(error)}") from error
+            raise self._failure(error) from error
+        except StreamError as error:
+            raise stream_failure(self._name, error.data.encode(), self._secrets) from error
         if not 200 <= response.status < 300:
             raise failure(self._name, response, answer, self._secrets)
         return self._reply(call, answer)
+
+    def _streams(self, call: Call) -> bool:
+        return self._options.stream and can_stream(call.operation, call.request)
+
+    def _failure(self, error: Exception) -> CallFailed:
+        """What an error of the connection means."""
+        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            return NotConnected(f"provider {self._name} could not be reached: {_reason(error)}")
+        if isinstance(error, TimeoutError):
+            return TimedOut(f"provider {self._name} did not answer in time")
+        if isinstance(error, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
+            return Interrupted(f"the connection to provider {self._name} was lost after sending: {_reason(error)}")
+        return Unusable(f"provider {self._name} does not speak HTTP as expected: {_reason(error)}")
 
     def _request(self, call: Call) -> dict[str, Any]:
         request = {**call.request, "model": call.model}
@@ -124,7 +173,7 @@ class OpenAIProvider:
                 request["reasoning_effort"] = effort
             if reasoning:
                 request["reasoning"] = reasoning
-        return request
+        return {**request, **stream_request(call.operation)} if self._streams(call) else request
 
     def _reply(self, call: Call, answer: bytes) -> Reply:
         try:

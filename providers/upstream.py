@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,49 +16,89 @@ from ..engine.errors import CallFailed, Refused, Unusable
 _MAX_ERROR_BYTES = 16_384
 _MAX_TEXT = 500
 
+#: Words that stand for a status where there is none.
+_STATUSES = {"rate_limit_exceeded": 429, "server_error": 500}
+_ERROR_STATUS = re.compile(r"[45]\d\d", re.ASCII)
+
 _SECRET = re.compile(r"\b(sk|pk|rk|key|gsk|xai)-[\w*.\-]{4,}|(?i:bearer)\s+[\w.~+/\-]{8,}=*", re.ASCII)
 
 
 async def read_answer(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body, up to `most` bytes. Raises `Unusable` if it is larger, or compressed although nobody asked."""
+    """The body, up to `most` bytes. Raises `Unusable` as `pieces` does."""
+    return b"".join([piece async for piece in pieces(response, most)])
+
+
+async def pieces(response: aiohttp.ClientResponse, most: int) -> AsyncGenerator[bytes]:
+    """The body as it comes, up to `most` bytes; of an error's body the beginning is enough.
+
+    Raises `Unusable` if it is larger, or compressed although nobody asked.
+    """
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding != "identity":
         raise Unusable(f"the provider answered in {encoding!r} although it was asked not to compress")
-    chunks: list[bytes] = []
     size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
+    async for piece in response.content.iter_any():
+        size += len(piece)
         if size > most:
             if response.status >= 400:
-                break
+                return
             raise Unusable(f"the provider's answer is larger than {most} bytes", code="result_too_large")
-        chunks.append(chunk)
-    return b"".join(chunks)
+        yield piece
 
 
 def failure(provider: str, response: aiohttp.ClientResponse, body: bytes, secrets: Collection[str] = ()) -> CallFailed:
     """The error that a vendor answered with, as the job keeps it."""
     status = response.status
-    upstream = _redacted_json(_parsed(body, secrets), secrets)
-    said = upstream.get("error", upstream) if isinstance(upstream, dict) else upstream
-    details = said if isinstance(said, dict) else {}
-    text = details.get("message") if details else said
-    message = f"provider {provider} answered {status}: {str(text or response.reason or 'no text')[:_MAX_TEXT]}"
-    kept = {"status": status, "body": upstream}
+    kept, details, text = _told(body, secrets)
+    message = f"provider {provider} answered {status}: {text or response.reason or 'no text'}"
+    return _failure(message, status, kept, details, retry_after(response.headers.get("Retry-After")))
+
+
+def stream_failure(provider: str, data: bytes, secrets: Collection[str] = ()) -> CallFailed:
+    """The error that a vendor sent in its stream: it has answered 200 by then, and only the error's words can say with
+    which status it would have. Without one it is `Refused`, as an error in any other 200."""
+    kept, details, text = _told(data, secrets)
+    message = f"provider {provider} ended its stream with an error: {text or 'no text'}"
+    words = (details.get(key) for key in ("code", "status_code", "type"))
+    status = next((status for status in map(_status, words) if status is not None), None)
+    if status is None:
+        return Refused(message, upstream={"status": 200, "body": kept})
+    return _failure(message, status, kept, details)
+
+
+def _failure(
+    message: str, status: int, body: Any, details: dict[str, Any], retry_after: float | None = None
+) -> CallFailed:
+    upstream = {"status": status, "body": body}
     if status in (401, 403):
         # The gateway's own credentials are at fault, not the client's.
-        return Refused(message, status=502, type="provider_authentication_error", upstream=kept)
+        return Refused(message, status=502, type="provider_authentication_error", upstream=upstream)
     if status < 400:
-        return Refused(message, status=502, code="unexpected_status", upstream=kept)
+        return Refused(message, status=502, code="unexpected_status", upstream=upstream)
     return CallFailed(
         message,
         status=status,
         type=_word(details.get("type")),
         code=_word(details.get("code")),
         param=details.get("param"),
-        retry_after=retry_after(response.headers.get("Retry-After")),
-        upstream=kept,
+        retry_after=retry_after,
+        upstream=upstream,
     )
+
+
+def _told(body: bytes, secrets: Collection[str]) -> tuple[Any, dict[str, Any], str | None]:
+    """What is kept of an error's body, its error object if it has one, and what it says to a reader."""
+    kept = _parsed(body, secrets)
+    said = kept.get("error", kept) if isinstance(kept, dict) else kept
+    details = said if isinstance(said, dict) else {}
+    text = details.get("message") if details else said
+    return kept, details, str(text)[:_MAX_TEXT] if text else None
+
+
+def _status(word: object) -> int | None:
+    if isinstance(word, str):
+        return _STATUSES.get(word) or (int(word) if _ERROR_STATUS.fullmatch(word) else None)
+    return word if isinstance(word, int) and 400 <= word <= 599 else None
 
 
 def retry_after(value: str | None) -> float | None:
@@ -93,8 +133,8 @@ def _redacted_json(value: Any, secrets: Collection[str]) -> Any:
 
 def _parsed(body: bytes, secrets: Collection[str]) -> Any:
     if len(body) <= _MAX_ERROR_BYTES:
-        with suppress(orjson.JSONDecodeError):
-            return orjson.loads(body)
+        with suppress(orjson.JSONDecodeError, RecursionError):
+            return _redacted_json(orjson.loads(body), secrets)
     # Redacted before it is cut: half a secret would not be recognised.
     return redacted(body.decode("utf-8", "replace"), secrets)[:_MAX_TEXT]
 

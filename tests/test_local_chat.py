@@ -25,6 +25,7 @@ ADD: dict[str, Any] = {
         "$defs": {"digit": {"type": "integer", "minimum": 0, "maximum": 9}},
     },
 }
+TOOLS = [{"type": "function", "function": WEATHER}, {"type": "function", "function": ADD}]
 
 
 def test_a_chat_completion_has_openais_shape_and_counts_that_add_up(served: Served) -> None:
@@ -94,7 +95,7 @@ def test_a_demanded_tool_is_called_with_arguments_of_its_schema(served: Served) 
         CHAT,
         messages=HELLO,
         max_completion_tokens=100,
-        tools=[{"type": "function", "function": WEATHER}, {"type": "function", "function": ADD}],
+        tools=TOOLS,
         tool_choice={"type": "function", "function": {"name": "add"}},
     )
     [choice] = result["choices"]
@@ -171,6 +172,53 @@ def test_progress_counts_the_prompt_and_then_the_tokens(served: Served) -> None:
     assert {progress.total for progress in tokens} == {120}
     assert [progress.done for progress in tokens] == sorted(progress.done for progress in tokens)
     assert tokens[-1].done > 60
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_"),
+    [
+        ("chat/completions", {"messages": HELLO, "max_completion_tokens": 60, "n": 2, "seed": 1}),
+        ("completions", {"prompt": ["Once upon", "The sky"], "max_tokens": 60, "echo": True}),
+        ("responses", {"input": "Say hello to Ana.", "max_output_tokens": 60}),
+        ("chat/completions", {"messages": HELLO, "max_completion_tokens": 60, "tools": TOOLS, "temperature": 0}),
+    ],
+)
+def test_the_first_answers_text_is_told_while_it_is_made(
+    served: Served, operation: str, request_: dict[str, Any]
+) -> None:
+    heard: list[Progress] = []
+    result = served.ask(operation, CHAT, heard.append, **request_, **ENDLESS)
+    if operation == "responses":
+        text = result["output"][0]["content"][0]["text"]
+    else:
+        choice = result["choices"][0]
+        text = choice["text"] if operation == "completions" else choice["message"]["content"]
+    told = "".join(progress.delta for progress in heard)
+    assert len([progress for progress in heard if progress.delta]) > 2
+    assert text.startswith(told)
+    assert len(told) > len(text) / 2
+
+
+def test_a_text_is_not_told_before_it_is_known_not_to_be_stopped(served: Served) -> None:
+    asked: dict[str, Any] = {"prompt": "1, 2, 3, 4, 5, 6,", "max_tokens": 60, "temperature": 0, **ENDLESS}
+    whole = served.ask("completions", CHAT, **asked)["choices"][0]["text"]
+    heard: list[Progress] = []
+    word = whole[len(whole) // 2 :][:12]
+    choice = served.ask("completions", CHAT, heard.append, **asked, stop=[word])["choices"][0]
+    assert choice["text"] == whole.split(word)[0]
+    told = "".join(progress.delta for progress in heard)
+    assert told
+    assert choice["text"].startswith(told)
+
+
+def test_a_call_is_not_told_as_text(served: Served) -> None:
+    heard: list[Progress] = []
+    tools = [{"type": "function", "function": {"name": "note", "parameters": {"type": "object", "properties": {
+        "text": {"type": "string", "minLength": 200}}, "required": ["text"]}}}]  # fmt: skip
+    asked: dict[str, Any] = {"messages": HELLO, "max_completion_tokens": 300, "tools": tools, "tool_choice": "required"}
+    served.ask("chat/completions", CHAT, heard.append, **asked)
+    assert heard[-1].unit == "tokens"
+    assert {progress.delta for progress in heard} == {""}
 
 
 def test_a_prompt_that_is_too_long_is_refused_with_the_counts(served: Served) -> None:

@@ -51,6 +51,16 @@ def test_an_answer_that_is_anything_else_stays_text(text: str) -> None:
     assert called(text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [("", True), (" \n", True), (f"\n{CALL}", True), ("```json", True), ("<tool", True), ("Here", False), ("[", False)],
+)
+def test_a_text_is_held_back_while_it_may_be_a_call(text: str, may: bool) -> None:
+    assert toolbox({"tools": [GET]}).may_call(text) is may
+    assert toolbox({"tools": [GET], "tool_choice": "none"}).may_call(text) is False
+    assert toolbox({"tools": [GET], "tool_choice": "required"}).may_call(text) is True
+
+
 def test_the_schema_names_each_function_with_its_arguments() -> None:
     defs = {"city": {"type": "string"}}
     parameters = {"type": "object", "properties": {"city": {"$ref": "#/$defs/city"}}, "$defs": defs}

@@ -1,61 +1,24 @@
 """Kind `openai` against real servers on this machine: what is sent, what comes back, and what every failure means."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
 import pytest
 from aiohttp import web
 
-from coatcheck.engine.calls import Call
 from coatcheck.engine.errors import CallFailed, Interrupted, NotConnected, Refused, Unusable
 from coatcheck.engine.retries import describe
 from coatcheck.providers.openai import OpenAIOptions, OpenAIProvider
 from coatcheck.providers.upstream import redacted, retry_after
 
 from .clients import REQUESTS
-
-SECRET = "sk-live-0123456789abcdef"
-
-
-def call(operation: str = "chat/completions", **request: Any) -> Call:
-    body = {"model": "up/small", **REQUESTS[operation], **request}
-    return Call(job_id="j", operation=operation, model="small", request=body)
+from .upstreams import SECRET, Handle, answering, call, failed, raw_upstream, upstream
 
 
-@asynccontextmanager
-async def upstream(handle: Callable[[web.Request], Awaitable[web.StreamResponse]], **options: Any) -> Any:
-    """A provider of a server that answers with `handle`."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.01)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    base = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1"
-    provider = OpenAIProvider("up", OpenAIOptions(base_url=base, api_key_env="KEY", **options), {"KEY": SECRET})
-    await provider.start()
-    try:
-        yield provider
-    finally:
-        await provider.close()
-        await runner.cleanup()
-
-
-async def failure(handle: Callable[[web.Request], Awaitable[web.StreamResponse]], **options: Any) -> CallFailed:
+async def failure(handle: Handle, **options: Any) -> CallFailed:
     async with upstream(handle, **options) as provider:
-        with pytest.raises(CallFailed) as caught:
-            await provider.execute(call())
-    return caught.value
-
-
-def answering(status: int, body: Any, headers: Any = None) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def handle(_request: web.Request) -> web.StreamResponse:
-        data = body if isinstance(body, bytes) else orjson.dumps(body)
-        return web.Response(status=status, body=data, headers=headers or {})
-
-    return handle
+        return await failed(provider, call())
 
 
 @pytest.mark.parametrize("operation", REQUESTS)
@@ -178,6 +141,31 @@ def test_what_a_server_refuses_is_not_asked_of_it_again(run: Any) -> None:
         assert isinstance(run(failure(handle)), Refused)
 
 
+TRACE = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "tracestate": "x=1"}
+
+
+def test_a_trace_goes_along_and_nothing_else_with_it(run: Any) -> None:
+    async def main() -> None:
+        seen: list[Any] = []
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            seen.append(request.headers)
+            return web.json_response({})
+
+        headers = {"X-Team": "research", "Traceparent": "configured"}
+        async with upstream(handle, headers=headers) as provider:
+            await provider.execute(call(trace={**TRACE, "X-Team": "forged", "Authorization": "Bearer forged"}))
+            await provider.execute(call())
+        with_trace, without = seen
+        assert with_trace.getall("traceparent") == [TRACE["traceparent"]]
+        assert with_trace["tracestate"] == "x=1"
+        assert (with_trace["X-Team"], with_trace["Authorization"]) == ("research", f"Bearer {SECRET}")
+        assert without["traceparent"] == "configured"
+        assert "tracestate" not in without
+
+    run(main())
+
+
 def test_secrets_in_headers_and_at_a_cut_are_redacted(run: Any) -> None:
     long = b"x" * 490 + SECRET.encode() + b"y" * 20_000
     error = run(failure(answering(500, long)))
@@ -187,9 +175,12 @@ def test_secrets_in_headers_and_at_a_cut_are_redacted(run: Any) -> None:
     assert error.message == "provider up answered 500: bad [redacted]"
 
 
-def test_an_error_that_nests_too_deeply_is_kept_as_text(run: Any) -> None:
-    error = run(failure(answering(503, b'{"error": ' + b"[" * 250 + b"]" * 250 + b"}")))
-    assert isinstance(describe(error)["upstream"], str)
+@pytest.mark.parametrize("depth", [250, 1000])
+def test_an_error_that_nests_too_deeply_is_kept_as_text(run: Any, depth: int) -> None:
+    error = run(failure(answering(503, b'{"error": ' + b"[" * depth + b"]" * depth + b"}")))
+    assert error.status == 503
+    kept = describe(error)["upstream"]
+    assert isinstance(kept["body"] if isinstance(kept, dict) else kept, str)
 
 
 def test_a_query_in_the_base_address_is_kept(run: Any) -> None:
@@ -211,8 +202,9 @@ def test_a_server_that_is_not_there_was_never_connected(run: Any) -> None:
         provider = OpenAIProvider("up", OpenAIOptions(base_url=f"http://127.0.0.1:{port}/v1"), {})
         await provider.start()
         try:
-            with pytest.raises(NotConnected, match="provider up could not be reached"):
-                await provider.execute(call())
+            for ask in (provider.execute(call()), provider.ping()):
+                with pytest.raises(NotConnected, match="provider up could not be reached"):
+                    await ask
         finally:
             await provider.close()
 
@@ -220,23 +212,8 @@ def test_a_server_that_is_not_there_was_never_connected(run: Any) -> None:
 
 
 async def raw_failure(answered: bytes) -> CallFailed:
-    """How a call fails at a server that sends these bytes and closes the connection."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answered)
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        provider = OpenAIProvider("up", OpenAIOptions(base_url=f"http://127.0.0.1:{port}"), {})
-        await provider.start()
-        try:
-            with pytest.raises(CallFailed) as caught:
-                await provider.execute(call())
-        finally:
-            await provider.close()
-    return caught.value
+    async with raw_upstream(answered) as provider:
+        return await failed(provider, call())
 
 
 @pytest.mark.parametrize("answered", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"])
