@@ -7,12 +7,14 @@ attempt is guarded by the attempt's number: a stale one changes nothing, and lea
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from aiosqlite import Connection
 
+from . import repeats
 from .jobs import COLUMNS, JOB_COLUMNS, SECOND, Job, Outcome, Release, State, Submission
+from .repeats import Repeat, Repeated
 from .targets import render_targets
 
 CANCELLED_STATUS = 499
@@ -21,12 +23,12 @@ CANCELLED_STATUS = 499
 _MAX_TERMS = 64
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Submit:
+class Submit(NamedTuple):
     """A submission with the lane that its first target's provider named."""
 
     submission: Submission
     lane: str
+    repeat: Repeat | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,25 +67,35 @@ class Cancel:
     keep_request: bool
 
 
-async def submit(db: Connection, items: Sequence[Submit]) -> Sequence[None]:
-    """(nothing) → pending."""
+async def submit(db: Connection, items: Sequence[Submit]) -> Sequence[Repeated | None]:
+    """(nothing) → pending; for a repeat nothing happens, and the answer is what the first one left."""
+    answers: list[Repeated | None] = [None] * len(items)
+    keyed = [(place, item.repeat, item.submission) for place, item in enumerate(items) if item.repeat]
+    if keyed:
+        kept = await repeats.keep(db, [(repeat, s.id, s.created_at) for _, repeat, s in keyed])
+        for (place, *_), earlier in zip(keyed, kept, strict=True):
+            answers[place] = earlier
+    await _insert(db, [item for item, earlier in zip(items, answers, strict=True) if earlier is None])
+    return answers
+
+
+async def _insert(db: Connection, items: Sequence[Submit]) -> None:
     rows = [
         (
             s.id, s.dialect, s.operation, s.owner, s.model, render_targets(s.targets), lane, s.priority,
-            s.request_id, s.ttl_seconds, s.created_at,
+            s.request_id, s.ttl_seconds, s.created_at, s.cancel_at, s.parent, s.trace,
         )
         for s, lane in ((item.submission, item.lane) for item in items)
     ]  # fmt: skip
     await db.executemany(
         "INSERT INTO job (id, dialect, operation, owner, model, targets, lane, priority, request_id, ttl_seconds,"
-        " created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " created_at, cancel_at, parent, trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
     await db.executemany(
         "INSERT INTO body (seq, request) SELECT seq, ? FROM job WHERE id = ?",
         [(item.submission.request, item.submission.id) for item in items],
     )
-    return [None] * len(items)
 
 
 async def claim(db: Connection, items: Sequence[Claim]) -> Sequence[list[Job]]:
@@ -212,6 +224,31 @@ async def overdue(db: Connection, items: Sequence[tuple[int, Outcome, int]]) -> 
     return [jobs, *([] for _ in items[1:])]
 
 
+async def cancel_due(db: Connection, items: Sequence[tuple[int, bool]]) -> Sequence[list[Job]]:
+    """pending | processing → cancelled, for jobs whose time for that has come; an item is `(now, keep_request)`.
+    Answers the jobs as they were before."""
+    now, keep_request = items[0]
+    rows = await db.execute_fetchall(
+        f"SELECT {COLUMNS} FROM job WHERE cancel_at <= ? AND completed_at IS NULL LIMIT 1000", [now]
+    )
+    jobs = [Job.from_row(row) for row in rows]
+    await _end(db, jobs, State.CANCELLED, CANCELLED_STATUS, now, reason="cancel_after")
+    if not keep_request:
+        await db.executemany("UPDATE body SET request = NULL WHERE seq = ?", [(job.seq,) for job in jobs])
+    return [jobs, *([] for _ in items[1:])]
+
+
+async def delete(db: Connection, items: Sequence[tuple[str, str | None]]) -> Sequence[bool]:
+    """ended → gone, for one job; an item is its id and owner (None: any). False if there is none that has ended."""
+    rows = await db.execute_fetchall(
+        "DELETE FROM job WHERE completed_at IS NOT NULL AND seq IN (SELECT job.seq FROM json_each(?) e CROSS JOIN job"
+        " ON job.id = e.value ->> 0 AND (e.value ->> 1 IS NULL OR job.owner = e.value ->> 1)) RETURNING id, owner",
+        [orjson.dumps(items).decode()],
+    )
+    gone: dict[str, str] = dict(map(tuple, rows))
+    return [id in gone and owner in (None, gone[id]) for id, owner in items]
+
+
 async def promote(db: Connection, items: Sequence[tuple[int, int]]) -> Sequence[list[tuple[str, str]]]:
     """Held pending jobs whose time has come, or is further off than any hold can be (the clock went back), become
     ready. An item is `(now, horizon)`; answers lane and owner of each."""
@@ -237,14 +274,17 @@ async def sweep(db: Connection, items: Sequence[tuple[int, int]]) -> Sequence[in
     return answers
 
 
-async def _end(db: Connection, jobs: Sequence[Job], state: State, status: int, now: int) -> None:
+async def _end(
+    db: Connection, jobs: Sequence[Job], state: State, status: int, now: int, reason: str | None = None
+) -> None:
     """Ends jobs that have not ended, from outside of any attempt."""
     await db.execute(
         f"UPDATE job SET state = ?, completed_at = ?, expires_at = ? + ttl_seconds * {SECOND}, status_code = ?,"
         " run_at = NULL WHERE seq IN (SELECT value FROM json_each(?)) AND state IN ('pending', 'processing')",
         [state, now, now, status, orjson.dumps([job.seq for job in jobs]).decode()],
     )
-    await _tell(db, ((job.seq, now, state, job.attempt, {"status_code": status}) for job in jobs))
+    data = {"status_code": status, **({"reason": reason} if reason else {})}
+    await _tell(db, ((job.seq, now, state, job.attempt, data) for job in jobs))
 
 
 async def _tell(db: Connection, events: Iterable[tuple[int, int, str, int, Mapping[str, Any]]]) -> None:

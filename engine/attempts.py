@@ -2,25 +2,29 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import orjson
 
-from . import retries
+from . import retries, trace
 from .calls import Call, CallPolicy, Progress, Provider
 from .clock import Clock
 from .errors import (
     CallFailed,
     Fault,
+    Interrupted,
     NotConfigured,
+    NotConnected,
     Stopped,
     StoreUnavailable,
     TimedOut,
     Unusable,
 )
 from .jobs import SECOND, Job, Outcome, Release, State
+from .logs import ABOUT, About
 from .settings import JobSettings
 from .store import Store
 from .targets import Target
@@ -29,6 +33,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which a request that could not be read is read again.
 _READ_AGAIN_SECONDS = 2
+#: Failures that we describe ourselves: an upstream's words may quote what it was asked, which is not for the log.
+_IN_OUR_WORDS = (NotConnected, NotConfigured, Interrupted, TimedOut, Unusable)
 #: Seconds between two tries to write an outcome while the store cannot be written: the first, and the longest.
 _WRITE_AGAIN_SECONDS = (0.05, 2.0)
 
@@ -45,7 +51,23 @@ class Attempt:
     interrupted: bool = False
     #: The job has been cancelled: nothing is left to write.
     cancelled: bool = False
+    #: How far the call has come, as its provider last said.
     progress: Progress | None = None
+    _said: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """What the provider has answered so far, where it says so."""
+        if len(self._said) > 1:
+            self._said = ["".join(self._said)]
+        return self._said[0] if self._said else ""
+
+    def report(self, tell: Callable[[str], None], progress: Progress) -> None:
+        """The call has come further; `tell` tells whoever watches the job."""
+        self.progress = progress
+        if progress.delta:
+            self._said.append(progress.delta)
+        tell(self.job.id)
 
     def interrupt(self) -> None:
         """Ends the call under way, or keeps it from beginning."""
@@ -57,8 +79,18 @@ class Attempt:
 class Attempts:
     """Runs attempts: asks the provider, decides what its answer means, writes it."""
 
-    def __init__(self, store: Store, providers: Mapping[str, Provider], settings: JobSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        providers: Mapping[str, Provider],
+        settings: JobSettings,
+        clock: Clock,
+        tell: Callable[[str], None],
+    ) -> None:
+        """`tell` is called with a job's id when its call has come further."""
+        self._tell = tell
         self._store = store
+        self._meters = store.meters
         self._providers = providers
         self._settings = settings
         self._clock = clock
@@ -72,17 +104,23 @@ class Attempts:
 
     async def run(self, attempt: Attempt) -> Release | None:
         """Carries the attempt out and writes how it ended; the release, if the job waits again."""
-        job = attempt.job
+        job, began = attempt.job, time.perf_counter()
+        ABOUT.set(About(job.request_id, job.id, job.trace))
+        log.debug("job %s: attempt %d at provider %s begins", job.id, job.attempt, job.at.provider)
         ending: Release | Outcome | None
         try:
             ending = await self._ending(attempt)
         except Exception as error:
             log.exception("job %s: the attempt failed by a fault of ours", job.id)
-            ending = retries.failed(job, Fault(f"internal error: {type(error).__name__}: {error}"))
+            fault = Fault(f"internal error: {type(error).__name__}: {error}")
+            self._meters.failed(job, fault)
+            ending = retries.failed(job, fault)
+        self._meters.attempts.observe(time.perf_counter() - began, job.operation, job.at.provider)
         return None if ending is None else await self._write(job, ending)
 
     async def recover(self, job: Job) -> None:
-        """Settles an attempt that an earlier process left behind."""
+        """Settles an attempt that an earlier process left behind; to be run as a task."""
+        ABOUT.set(About(job.request_id, job.id, job.trace))
         await self._write(job, self._after(job, Stopped("the server was stopped or killed during the call")))
 
     async def _ending(self, attempt: Attempt) -> Release | Outcome | None:
@@ -123,7 +161,8 @@ class Attempts:
             model=target.model,
             request=orjson.loads(request),
             number=job.calls,
-            progress=partial(setattr, attempt, "progress"),
+            trace=trace.headers(job.trace),
+            progress=partial(attempt.report, self._tell),
         )
         try:
             async with asyncio.timeout(limit):
@@ -141,15 +180,28 @@ class Attempts:
         )
 
     def _after(self, job: Job, failure: CallFailed) -> Release | Outcome:
-        provider = self._providers.get(job.at.provider)
-        return retries.after(
+        provider, now = self._providers.get(job.at.provider), self._clock.now()
+        ending = retries.after(
             job,
             failure,
             policy=provider.policy if provider else CallPolicy(),
             settings=self._settings,
             lane=partial(self.lane, job.operation),
-            now=self._clock.now(),
+            now=now,
         )
+        self._meters.failed(job, failure)
+        log.log(
+            logging.INFO if isinstance(ending, Release) else logging.WARNING,
+            "job %s: attempt %d at provider %s failed after %.3f s with %d (%s); what follows: %s",
+            job.id,
+            job.attempt,
+            job.at.provider,
+            (now - (job.started_at or now)) / SECOND,
+            failure.status,
+            failure.message if isinstance(failure, _IN_OUR_WORDS) else type(failure).code or failure.type,
+            ending.reason if isinstance(ending, Release) else "the job has failed",
+        )
+        return ending
 
     async def _write(self, job: Job, ending: Release | Outcome) -> Release | None:
         """Writes how an attempt ended, and tries again for as long as the store cannot be written. The release, if
@@ -159,8 +211,13 @@ class Attempts:
         while True:
             try:
                 if isinstance(ending, Release):
-                    return ending if await self._store.release(job, ending) else None
-                await self._store.finish(job, ending, keep_request=self._settings.keep_requests)
+                    if not await self._store.release(job, ending):
+                        return None
+                    self._meters.released.add(ending.reason, job.at.provider)
+                    return ending
+                if await self._store.finish(job, ending, keep_request=self._settings.keep_requests):
+                    self._meters.ended(job, ending.state)
+                    log.debug("job %s: %s with %d", job.id, ending.state, ending.status_code)
                 return None
             except StoreUnavailable as error:
                 if self.stopping:

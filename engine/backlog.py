@@ -1,15 +1,19 @@
 """How many jobs wait, and how many may."""
 
+from collections.abc import Callable
+
 from .errors import Overloaded
+from .limits import Limits, unlimited
 from .settings import JobSettings
 
 
 class Backlog:
     """A counter per owner. Held and ready jobs count alike; so does a submit that is on its way to the disk."""
 
-    def __init__(self, settings: JobSettings) -> None:
+    def __init__(self, settings: JobSettings, limits: Callable[[str], Limits] = unlimited) -> None:
         self._most = settings.max_pending
         self._most_per_owner = settings.max_pending_per_owner
+        self._limits = limits
         self._owners: dict[str, int] = {}
         self.total = 0
 
@@ -18,7 +22,8 @@ class Backlog:
         if self.total >= self._most:
             raise Overloaded(f"{self.total} jobs are waiting, which is the most this server takes", retry_after=5)
         mine = self._owners.get(owner, 0)
-        if mine >= self._most_per_owner:
+        most = self._limits(owner).max_pending
+        if mine >= (self._most_per_owner if most is None else most):
             raise Overloaded(f"{mine} of your jobs are waiting, which is the most an owner may have", retry_after=5)
         self.add(owner)
 

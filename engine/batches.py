@@ -8,6 +8,7 @@ of statement once for all of its items, commits, and then answers everyone.
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -50,8 +51,17 @@ def _unavailable(error: sqlite3.Error) -> StoreUnavailable:
 _Item = tuple[Work, Any, asyncio.Future[Any], int]
 
 
+class _Certain(asyncio.Future[Any]):
+    """An answer that comes, whoever awaits it: a task that is cancelled meanwhile learns of that after the answer. It
+    does what `asyncio.shield` would, at a tenth of its price."""
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        return False
+
+
 class Batches:
-    """The one way to a connection. `transactional`: each batch is one `BEGIN IMMEDIATE … COMMIT`."""
+    """The one way to a connection. `transactional`: each batch is one `BEGIN IMMEDIATE … COMMIT`. `observe` is told how
+    many seconds each batch took, and of how many items, when it has been carried out."""
 
     def __init__(
         self,
@@ -60,11 +70,13 @@ class Batches:
         transactional: bool,
         max_items: int = 512,
         max_bytes: int = 64 << 20,
+        observe: Callable[[float, int], None] = lambda _seconds, _items: None,
     ) -> None:
         self._connection = connection
         self._transactional = transactional
         self._max_items = max_items
         self._max_bytes = max_bytes
+        self._observe = observe
         self._waiting: list[_Item] = []
         self._chores: list[tuple[Callable[[aiosqlite.Connection], Awaitable[Any]], asyncio.Future[Any]]] = []
         self._bytes = 0
@@ -77,12 +89,14 @@ class Batches:
         self._faulty = False
         self._task = asyncio.create_task(self._serve(), name="coatcheck batches")
 
-    def ask(self, work: Work, item: Any, size: int = 0) -> asyncio.Future[Any]:
+    def ask(self, work: Work, item: Any, size: int = 0, *, certain: bool = False) -> asyncio.Future[Any]:
         """The future answer to `item`; it is set after the commit. `size` in bytes counts towards the bound.
 
-        An answer that nobody awaits any more is dropped, the statement is carried out all the same.
+        An answer that nobody awaits any more is dropped, the statement is carried out all the same. `certain`: the
+        answer cannot be cancelled, for those who must know it.
         """
-        future = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future = _Certain(loop=loop) if certain else loop.create_future()
         refusal = "the job store is closed" if self._closing else self._refusal
         if refusal is not None:
             future.set_exception(StoreUnavailable(refusal, retry_after=5))
@@ -155,6 +169,7 @@ class Batches:
             items, futures = kinds.setdefault(work, ([], []))
             items.append(item)
             futures.append(future)
+        began = time.perf_counter()
         try:
             answers = await self._transact([(work, items) for work, (items, _) in kinds.items()])
         except sqlite3.Error as error:
@@ -181,6 +196,7 @@ class Batches:
             if self._faulty:
                 log.warning("the job store can be used again")
             self._faulty = False
+            self._observe(time.perf_counter() - began, len(batch))
             for (_, futures), results in zip(kinds.values(), answers, strict=True):
                 for future, result in zip(futures, results, strict=True):
                     if not future.done():

@@ -30,6 +30,10 @@ class Clock:
         """The wall clock."""
         return self._wall()
 
+    def elapsed(self) -> int:
+        """Microseconds since the machine's start: what no jump of the wall clock moves."""
+        return self._boot()
+
     def expiry(self) -> int:
         """The moment by which a job must have expired to be gone: the earlier of the wall clock and of what it said
         at the last agreement plus the time that passed since. A wall clock that jumps ahead expires nothing."""

@@ -4,6 +4,7 @@ Two branches: a `Refusal` is an answer to a client whose request was not accepte
 attempt at a provider ended. The first line of a class's docstring is its default message.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
@@ -31,18 +32,24 @@ class Refusal(CoatcheckError):
     """The request was refused.
 
     `status` is the HTTP status, `code` a stable word for programs, `param` the field at fault, `retry_after` the
-    seconds after which the same request may do, where that is known.
+    seconds after which the same request may do, where that is known, `headers` what else the answer says.
     """
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "invalid_request"
 
     def __init__(
-        self, message: str | None = None, *, param: str | None = None, retry_after: float | None = None
+        self,
+        message: str | None = None,
+        *,
+        param: str | None = None,
+        retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.param = param
         self.retry_after = retry_after
+        self.headers = headers or {}
 
 
 class InvalidRequest(Refusal):
@@ -55,11 +62,32 @@ class UnknownKey(Refusal):
     code = "virtual_key_not_found"
 
 
+class ExpiredKey(UnknownKey):
+    """virtual key has expired"""
+
+    status = 401
+    code = "virtual_key_expired"
+
+
 class Unauthorized(Refusal):
     """virtual key is required"""
 
     status = 401
     code = "virtual_key_required"
+
+
+class InvalidToken(Refusal):
+    """The bearer token is not valid."""
+
+    status = 401
+    code = "token_invalid"
+
+
+class UnknownSigner(InvalidToken):
+    """The bearer token is not valid: it was signed with a key that is not known.
+
+    Its issuer may have a new key: the keys are loaded again, and the request is looked at once more.
+    """
 
 
 class Forbidden(Refusal):
@@ -96,6 +124,13 @@ class Conflict(Refusal):
     code = "conflict"
 
 
+class KeyReused(Refusal):
+    """This Idempotency-Key was used for another request; use a new key for a new request."""
+
+    status = 422
+    code = "idempotency_key_reused"
+
+
 class BodyTooLarge(Refusal):
     """The request's body is too large."""
 
@@ -115,6 +150,13 @@ class Overloaded(Refusal):
 
     status = 429
     code = "too_many_pending"
+
+
+class RateLimited(Refusal):
+    """Too many requests in a minute."""
+
+    status = 429
+    code = "rate_limited"
 
 
 class Unavailable(Refusal):

@@ -52,9 +52,8 @@ class State(StrEnum):
 ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Submission:
-    """All that the row of a new job is made from."""
+class Submission(NamedTuple):
+    """All that the row of a new job is made from; a named tuple, since each submit makes one."""
 
     id: str
     dialect: str
@@ -69,9 +68,15 @@ class Submission:
     #: Seconds that the outcome is kept.
     ttl_seconds: int
     request_id: str
+    created_at: int
     #: RFC 9218 urgency: 0 (first) to 7 (last), among the owner's own jobs.
     priority: int = 3
-    created_at: int
+    #: When the job is cancelled if it has not ended; None: never.
+    cancel_at: int | None = None
+    #: The id of the job that this one repeats.
+    parent: str | None = None
+    #: The submit's trace context, as `trace.read` gives it.
+    trace: str | None = None
 
 
 class Job(NamedTuple):
@@ -114,6 +119,12 @@ class Job(NamedTuple):
     resolved_model: str | None
     #: Picodollars; None where unknown.
     cost: int | None
+    #: When the job is cancelled if it has not ended; None: never.
+    cancel_at: int | None = None
+    #: The id of the job that this one repeats.
+    parent: str | None = None
+    #: The submit's trace context, as `trace.read` gives it.
+    trace: str | None = None
 
     @classmethod
     def from_row(cls, row: Iterable[Any]) -> Self:

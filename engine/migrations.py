@@ -140,4 +140,31 @@ CREATE TABLE key (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST,)
+#: Retries name their parent, cancels can be set for later, traces go on.
+TICKETS = """
+ALTER TABLE job ADD COLUMN cancel_at INTEGER;
+ALTER TABLE job ADD COLUMN parent TEXT;
+ALTER TABLE job ADD COLUMN trace TEXT;
+CREATE INDEX job_cancel ON job (cancel_at) WHERE cancel_at IS NOT NULL AND completed_at IS NULL;
+"""
+
+#: Keys expire, and their earlier tokens are valid for a while.
+KEYS = """
+ALTER TABLE key ADD COLUMN expires_at INTEGER;
+CREATE TABLE key_token (
+    sha256        BLOB    PRIMARY KEY CHECK (length(sha256) = 32),
+    key           TEXT    NOT NULL REFERENCES key (id) ON DELETE CASCADE,
+    ends_at       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX key_token_of_key ON key_token (key);
+"""
+
+#: A row that is written to know whether it can be.
+PULSE = """
+CREATE TABLE pulse (
+    id            INTEGER PRIMARY KEY CHECK (id = 1),
+    at            INTEGER NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, TICKETS, KEYS, PULSE)

@@ -6,54 +6,81 @@ submit is counted when it is on disk, a claim by the rows it brought.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import Context
 from functools import partial
 
 from . import retries
 from .attempts import Attempt, Attempts
 from .backlog import Backlog
-from .calls import Progress, Provider
+from .calls import Provider
 from .clock import Clock
 from .errors import CoatcheckError, JobNotFound, Unavailable
-from .jobs import SECOND, Job, State, Submission, Ticket
+from .forecast import Forecast
+from .jobs import Job, State, Submission, Ticket
 from .lanes import Lane
+from .ledger import Ledger
+from .limits import Limits, unlimited
+from .repeats import Repeat, Repeated
 from .settings import JobSettings
 from .store import Store
+from .timekeeper import Timekeeper
+from .watchers import Watchers
 
 log = logging.getLogger(__name__)
 
 #: Slots of a lane that no provider has any more; its jobs only pass through, to their fallback or their end.
 _ORPHAN_CONCURRENCY = 64
-#: Seconds after a claim or a promotion that the store refused.
+#: Seconds after a claim that the store refused.
 _CLAIM_AGAIN_SECONDS = 2.0
-#: The longest sleep before held jobs are looked at again, so that a clock that jumps is noticed.
-_MAX_NAP_SECONDS = 30.0
 #: Interrupted jobs that are settled at once.
 _RECOVERY_BATCH = 1000
 
 
 class Pool:
     def __init__(
-        self, store: Store, providers: Mapping[str, Provider], settings: JobSettings, *, clock: Clock | None = None
+        self,
+        store: Store,
+        providers: Mapping[str, Provider],
+        settings: JobSettings,
+        *,
+        clock: Clock | None = None,
+        limits: Callable[[str], Limits] = unlimited,
     ) -> None:
+        """`limits` are those of an owner."""
         self._store = store
         self._providers = providers
         self._settings = settings
         self._clock = clock or Clock()
-        self._attempts = Attempts(store, providers, settings, self._clock)
-        self._backlog = Backlog(settings)
+        self.watchers = Watchers()
+        self._attempts = Attempts(store, providers, settings, self._clock, self.watchers.progressed)
+        self._backlog = Backlog(settings, limits)
+        self._ledger = Ledger(lambda owner: limits(owner).max_concurrency)
+        self._meters = store.meters
         self._lanes: dict[str, Lane] = {}
+        self.forecast = Forecast(self._lanes, self._attempts.lane, store, self._clock)
         self._running: dict[int, Attempt] = {}
         self._loops: set[asyncio.Task[None]] = set()
-        #: When the first held job becomes ready, or the first that has been tried is overdue.
-        self._alarm: int | None = None
-        self._alarm_set = asyncio.Event()
+        self._timekeeper = Timekeeper(
+            store,
+            settings,
+            self._clock,
+            ready=lambda lane, owner: self._lane(lane).arrive(owner),
+            cancelled=self._cancelled,
+            overdue=self._overdue,
+        )
+        self._alarm = self._timekeeper.alarm
         self._idle = asyncio.Event()
         self._idle.set()
         self._hurry = asyncio.Event()
         #: Whether submits are taken.
         self.accepting = False
         self._stopping = False
+
+    @property
+    def lanes(self) -> Mapping[str, Lane]:
+        return self._lanes
 
     @property
     def running(self) -> int:
@@ -72,23 +99,25 @@ class Pool:
             await asyncio.gather(*map(self._attempts.recover, interrupted[first : first + _RECOVERY_BATCH]))
         if interrupted:
             log.warning("%d jobs were interrupted when the last process ended", len(interrupted))
+        # Before anything is called: what was to be cancelled by now must not cost anything.
+        await self._timekeeper.start()
         for provider in self._providers.values():
             for name, concurrency in provider.lanes.items():
-                self._open(Lane(name, concurrency))
+                self._open(Lane(name, concurrency, self._ledger))
+        self._store.census.take()
         for name, owner, held, count in await self._store.backlog():
             self._backlog.add(owner, count)
             if not held:
                 self._lane(name).arrive(owner, count)
-        await self._set_alarms()
-        self._spawn(self._wake(), "coatcheck alarms")
+        self._spawn(self._timekeeper.run(), "coatcheck timekeeper")
         self.accepting = True
 
     async def drain(self, grace_seconds: float) -> None:
         """Stops accepting and claiming, waits for running jobs, then cancels the calls that remain: `on_interrupt`
         decides what becomes of their jobs. Nothing is lost: what does not end here is pending again."""
         self.accepting = False
-        self._stopping = self._attempts.stopping = True
-        self._alarm_set.set()
+        self._stopping = self._attempts.stopping = self.forecast.stopping = True
+        self._alarm.stop()
         for lane in self._lanes.values():
             lane.nudge()
         if self._loops:
@@ -102,13 +131,15 @@ class Pool:
         for attempt in list(self._running.values()):
             attempt.interrupt()
         await self._idle.wait()
+        self.watchers.close()
 
     def hurry(self) -> None:
         """Ends the grace time of a `drain`, now or later."""
         self._hurry.set()
 
-    async def submit(self, submission: Submission) -> None:
-        """Takes a job; on return it is on disk.
+    async def submit(self, submission: Submission, repeat: Repeat | None = None) -> Repeated | None:
+        """Takes a job; on return it is on disk. Answers what an earlier submit with the same idempotency key left, if
+        there was one: then nothing was taken.
 
         Raises `Unavailable` while the server stops, `Overloaded` when too many jobs wait, `StoreUnavailable` when the
         job cannot be kept. A caller that is cancelled meanwhile takes nothing back.
@@ -118,12 +149,12 @@ class Pool:
         lane = self._attempts.lane(submission.operation, submission.targets[0])
         self._backlog.admit(submission.owner)
         try:
-            written = await self._store.submit(submission, lane)
+            written = await self._store.submit(submission, lane, repeat)
         except BaseException:
             self._backlog.remove(submission.owner)
             raise
-        written.add_done_callback(partial(self._submitted, submission.owner, lane))
-        await asyncio.shield(written)
+        written.add_done_callback(partial(self._submitted, submission, lane))
+        return await written
 
     async def cancel(self, id: str, owner: str | None) -> Ticket:
         """Ends a job that has not ended, and its call with it. Answers the job as it then is: cancelled, or with the
@@ -137,30 +168,43 @@ class Pool:
             raise JobNotFound
         return ticket
 
-    def progress(self, job: Job) -> Progress | None:
-        """How far the running call of a job has come; None if none runs or its provider does not say."""
-        attempt = self._running.get(job.seq)
-        return attempt.progress if attempt else None
+    def attempt(self, job: Job) -> Attempt | None:
+        """The attempt that this process runs of a job; None if it runs none."""
+        return self._running.get(job.seq)
 
-    def _submitted(self, owner: str, lane: str, written: asyncio.Future[None]) -> None:
-        if written.cancelled() or written.exception() is not None:
-            self._backlog.remove(owner)
-        else:
-            self._lane(lane).arrive(owner)
+    def _submitted(self, submission: Submission, lane: str, written: asyncio.Future[Repeated | None]) -> None:
+        if written.exception() is not None or written.result() is not None:
+            self._backlog.remove(submission.owner)
+            return
+        self._meters.accepted(submission)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("job %s: accepted", submission.id, extra={"job_id": submission.id})
+        self._alarm.set(submission.cancel_at)
+        self._lane(lane).arrive(submission.owner)
 
     async def _cancel(self, id: str, owner: str | None) -> None:
         before = await self._store.cancel(id, owner, keep_request=self._settings.keep_requests)
-        if before is None:
-            return
-        log.info("job %s: cancelled while %s", id, before.state)
+        if before is not None:
+            log.info("job %s: cancelled while %s", id, before.state, extra={"job_id": id})
+            self._cancelled(before)
+
+    def _cancelled(self, before: Job) -> None:
+        """The job was cancelled in the store; `before` is what it was."""
+        self._meters.ended(before, State.CANCELLED)
         if before.state is State.PENDING:
-            self._backlog.remove(before.owner)
-            if before.run_at is None:
-                self._lane(before.lane).leave(before.owner)
+            self._gone(before)
         attempt = self._running.get(before.seq)
         if attempt is not None and attempt.job.attempt == before.attempt:
             attempt.cancelled = True
             attempt.interrupt()
+        self.watchers.ended(before.id)
+
+    def _gone(self, job: Job) -> None:
+        """A job no longer waits, and was not claimed."""
+        self._meters.gone(job)
+        self._backlog.remove(job.owner)
+        if job.run_at is None:
+            self._lane(job.lane).leave(job.owner)
 
     async def _dispatch(self, lane: Lane) -> None:
         """Claims jobs of this lane for its free slots, as long as the pool runs."""
@@ -178,82 +222,44 @@ class Pool:
             finally:
                 lane.settle(turns, jobs)
             for job in jobs:
+                self._meters.claimed(job)
                 self._backlog.remove(job.owner)
                 attempt = self._running[job.seq] = Attempt(job)
                 attempt.task = asyncio.create_task(self._run(lane, attempt))
+                self.watchers.moved(job.id)
             if jobs:
                 self._idle.clear()
 
     async def _run(self, lane: Lane, attempt: Attempt) -> None:
-        job = attempt.job
+        job, began = attempt.job, time.monotonic()
         try:
             release = await self._attempts.run(attempt)
         finally:
             del self._running[job.seq]
-            lane.done(job.owner)
+            self._meters.left(job)
+            lane.done(job.owner, time.monotonic() - began)
             if not self._running:
                 self._idle.set()
         if release is None:
+            self.watchers.ended(job.id)
             return
+        self._meters.back(job, release)
         self._backlog.add(job.owner)
         if release.run_at is None:
             self._lane(release.lane).arrive(job.owner)
-        else:
-            self._set_alarm(release.run_at)
-        self._set_alarm(retries.deadline(job, self._settings, self._clock.now()))
+        self._alarm.set(release.run_at)
+        self._alarm.set(retries.deadline(job, self._settings, self._clock.now()))
+        self.watchers.moved(job.id)
 
-    def _set_alarm(self, moment: int) -> None:
-        if self._alarm is None or moment < self._alarm:
-            self._alarm = moment
-            self._alarm_set.set()
-
-    async def _set_alarms(self) -> None:
-        """Sets the alarm by what the store knows."""
-        # Cleared before the question: whatever is released meanwhile sets its own.
-        self._alarm = None
-        run_at, claimed_at = await self._store.alarms()
-        if run_at is not None:
-            self._set_alarm(run_at)
-        if claimed_at is not None:
-            self._set_alarm(claimed_at + self._timeout)
-
-    async def _wake(self) -> None:
-        """Makes held jobs ready when their time has come, and ends those that are overdue, as long as the pool runs."""
-        while not self._stopping:
-            nap = _MAX_NAP_SECONDS
-            if self._alarm is not None:
-                nap = min(max((self._alarm - self._clock.now()) / SECOND, 0), nap)
-            try:
-                async with asyncio.timeout(nap):
-                    await self._alarm_set.wait()
-                self._alarm_set.clear()
-                continue
-            except TimeoutError:
-                pass
-            try:
-                for name, owner in await self._store.promote(retries.MAX_RETRY_AFTER_SECONDS):
-                    self._lane(name).arrive(owner)
-                await self._end_overdue()
-                await self._set_alarms()
-            except CoatcheckError as error:
-                log.error("held jobs could not be made ready: %s", error)
-                await asyncio.sleep(_CLAIM_AGAIN_SECONDS)
-                self._alarm = self._clock.now()
-
-    async def _end_overdue(self) -> None:
-        failure = retries.outcome({}, retries.overdue(self._settings))
-        for job in await self._store.overdue(self._clock.now() - self._timeout, failure):
-            self._backlog.remove(job.owner)
-            if job.run_at is None:
-                self._lane(job.lane).leave(job.owner)
-
-    @property
-    def _timeout(self) -> int:
-        return int(self._settings.timeout_seconds * SECOND)
+    def _overdue(self, before: Job) -> None:
+        """The job has failed in the store, for it took too long; `before` is what it was."""
+        self._meters.ended(before, State.FAILED)
+        self._gone(before)
+        self.watchers.ended(before.id)
 
     def _lane(self, name: str) -> Lane:
         """The lane of that name; one that no provider has any more is opened, so that its jobs go somewhere."""
-        return self._lanes.get(name) or self._open(Lane(name, _ORPHAN_CONCURRENCY))
+        return self._lanes.get(name) or self._open(Lane(name, _ORPHAN_CONCURRENCY, self._ledger))
 
     def _open(self, lane: Lane) -> Lane:
         self._lanes[lane.name] = lane
@@ -261,6 +267,7 @@ class Pool:
         return lane
 
     def _spawn(self, loop: Coroutine[None, None, None], name: str) -> None:
-        task = asyncio.create_task(loop, name=name)
+        # A lane may be opened while a request is answered: its log lines are about others' jobs.
+        task = asyncio.create_task(loop, name=name, context=Context())
         self._loops.add(task)
         task.add_done_callback(self._loops.discard)

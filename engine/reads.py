@@ -67,10 +67,27 @@ async def backlog(db: Connection, items: Sequence[None]) -> Sequence[list[tuple[
     return [counts] * len(items)
 
 
-async def alarms(db: Connection, items: Sequence[None]) -> Sequence[tuple[int | None, int | None]]:
-    """The earliest `run_at` and the earliest first claim of jobs that wait."""
+async def ahead(db: Connection, items: Sequence[tuple[Job, int]]) -> Sequence[int]:
+    """How many of its owner's jobs go before each job, in its lane; an item is `(job, most)`, and no more than `most`
+    are counted."""
+    answers = []
+    for job, most in items:
+        ((count,),) = await db.execute_fetchall(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE state = 'pending' AND run_at IS NULL AND lane = ?"
+            " AND owner = ? AND (priority, seq) < (?, ?) LIMIT ?)",
+            [job.lane, job.owner, job.priority, job.seq, most],
+        )
+        answers.append(count)
+    return answers
+
+
+async def alarms(db: Connection, items: Sequence[None]) -> Sequence[tuple[int | None, int | None, int | None]]:
+    """The earliest `run_at` and the earliest first claim of jobs that wait, and the earliest `cancel_at`."""
     ((run_at,),) = await db.execute_fetchall("SELECT MIN(run_at) FROM job WHERE run_at IS NOT NULL")
     ((claimed_at,),) = await db.execute_fetchall(
         "SELECT MIN(claimed_at) FROM job WHERE state = 'pending' AND claimed_at IS NOT NULL"
     )
-    return [(run_at, claimed_at)] * len(items)
+    ((cancel_at,),) = await db.execute_fetchall(
+        "SELECT MIN(cancel_at) FROM job WHERE cancel_at IS NOT NULL AND completed_at IS NULL"
+    )
+    return [(run_at, claimed_at, cancel_at)] * len(items)

@@ -6,20 +6,25 @@ writes and checkpoints: SQLite before 3.51.3 can corrupt a write-ahead log that 
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 import aiosqlite
 
-from . import arrows, key_table, reads
+from . import arrows, key_table, listing, pulse, reads, repeats, survey
 from .batches import Batches
+from .census import Census
 from .clock import Clock
 from .errors import StoreUnusable
 from .jobs import SECOND, Event, Job, Outcome, Release, Submission, Ticket
-from .keys import Key
+from .keys import Key, Rotation
+from .listing import Filter, Page
 from .lock import OwnerLock
+from .meters import Meters
 from .migrations import APPLICATION_ID, MIGRATIONS
+from .repeats import Repeat, Repeated
+from .survey import Survey
 
 SQLITE_FLOOR = (3, 40, 0)
 
@@ -41,8 +46,11 @@ class Store:
         self._reader = reader
         self._lock = lock
         self._clock = clock
-        self._writes = Batches(writer, transactional=True)
-        self._reads = Batches(reader, transactional=False)
+        #: Where this store, and who works with it, count what happens.
+        self.meters = Meters()
+        self._writes = Batches(writer, transactional=True, observe=self.meters.committed)
+        self._reads = Batches(reader, transactional=False, observe=self.meters.read)
+        self.census = Census(path, self.meters)
 
     @classmethod
     async def open(cls, path: Path, *, durability: str = "full", clock: Clock | None = None) -> Self:
@@ -75,6 +83,7 @@ class Store:
 
     async def close(self) -> None:
         """Carries out what was asked, then gives the file up."""
+        await self.census.close()
         await self._reads.close()
         await self._writes.close()
         await self._reader.close()
@@ -89,10 +98,14 @@ class Store:
         else:
             self._writes.refuse(f"the database {self._path} was removed or replaced while the server runs")
 
-    async def submit(self, submission: Submission, lane: str) -> asyncio.Future[None]:
-        """(nothing) → pending. The future is done when the job is on disk."""
+    async def submit(
+        self, submission: Submission, lane: str, repeat: Repeat | None = None
+    ) -> asyncio.Future[Repeated | None]:
+        """(nothing) → pending. The future, which cannot be cancelled, is done when the job is on disk; it brings what
+        an earlier submit with the same idempotency key left, and then nothing was taken."""
         await self._writes.room()
-        return self._writes.ask(arrows.submit, arrows.Submit(submission, lane), len(submission.request))
+        item = arrows.Submit(submission, lane, repeat)
+        return self._writes.ask(arrows.submit, item, len(submission.request), certain=True)
 
     async def claim(self, lane: str, turns: Mapping[str, int]) -> list[Job]:
         """pending → processing, for up to `turns[owner]` ready jobs of each owner in this lane."""
@@ -133,19 +146,42 @@ class Store:
         jobs: list[Job] = await self._writes.ask(arrows.overdue, (claimed_by, failure, self._clock.now()))
         return jobs
 
+    async def cancel_due(self, *, keep_request: bool = True) -> list[Job]:
+        """pending | processing → cancelled, for jobs that were to be cancelled by now; the jobs as they were before."""
+        jobs: list[Job] = await self._writes.ask(arrows.cancel_due, (self._clock.now(), keep_request))
+        return jobs
+
+    async def delete(self, id: str, owner: str | None) -> bool:
+        """ended → gone, for one job. False if there is none that has ended, or it is another owner's (None: any)."""
+        gone: bool = await self._writes.ask(arrows.delete, (id, owner))
+        return gone
+
     async def sweep(self, most: int) -> int:
         """ended → gone, for at most that many expired jobs; how many went."""
         count: int = await self._writes.ask(arrows.sweep, (self._clock.expiry(), most))
+        return count
+
+    async def forget(self, most: int) -> int:
+        """Removes up to that many idempotency keys that have expired; how many were looked at."""
+        count: int = await self._writes.ask(repeats.forget, (self._clock.expiry(), most))
         return count
 
     async def give_back(self, pages: int) -> int:
         """Returns up to that many free pages to the file system; how many are still free."""
         return await self._writes.alone(lambda db: _give_back(db, pages))
 
-    async def ticket(self, id: str, owner: str | None) -> Ticket | None:
+    async def beat(self) -> None:
+        """Writes a row and commits it, to know that this can be done."""
+        await self._writes.ask(pulse.beat, self._clock.now())
+
+    async def survey(self, lanes: Sequence[str]) -> Survey:
+        """What is known of the jobs that wait, in these lanes, and of the file."""
+        found: Survey = await self._reads.ask(survey.surveys, lanes)
+        return found
+
+    def ticket(self, id: str, owner: str | None) -> Awaitable[Ticket | None]:
         """The job and its outcome; None if it is unknown, expired or another owner's (`owner` None: any)."""
-        ticket: Ticket | None = await self._reads.ask(reads.tickets, (id, owner, self._clock.expiry()))
-        return ticket
+        return self._reads.ask(reads.tickets, (id, owner, self._clock.expiry()))
 
     async def request(self, seq: int) -> bytes | None:
         """The job's request, as JSON; None once it is gone."""
@@ -167,16 +203,40 @@ class Store:
         counts: list[tuple[str, str, bool, int]] = await self._reads.ask(reads.backlog, None)
         return counts
 
-    async def alarms(self) -> tuple[int | None, int | None]:
+    async def alarms(self) -> tuple[int | None, int | None, int | None]:
         """Of pending jobs: when the first held one becomes ready, and when the first that has been tried was claimed
-        for the first time, in microseconds UTC; None if there is none."""
-        moments: tuple[int | None, int | None] = await self._reads.ask(reads.alarms, None)
+        for the first time; of all that have not ended: when the first is to be cancelled. In microseconds UTC; None
+        if there is none."""
+        moments: tuple[int | None, int | None, int | None] = await self._reads.ask(reads.alarms, None)
         return moments
+
+    async def ahead(self, job: Job, most: int) -> int:
+        """How many of its owner's jobs go before a ready job; no more than `most` are counted."""
+        count: int = await self._reads.ask(reads.ahead, (job, most))
+        return count
+
+    async def page(self, filter: Filter, *, before: int | None, limit: int) -> Page:
+        """Up to `limit` jobs that arrived before the seq `before` (None: now), newest first; perhaps fewer, although
+        there are more."""
+        page: Page = await self._reads.ask(
+            listing.pages, listing.Ask(filter=filter, before=before, limit=limit, expiry=self._clock.expiry())
+        )
+        return page
+
+    async def repeated(self, owner: str, key: str) -> Repeated | None:
+        """What an earlier submit with this idempotency key left; None if there was none, or it is forgotten."""
+        known: Repeated | None = await self._reads.ask(repeats.find, (owner, key, self._clock.expiry()))
+        return known
 
     async def add_key(self, key: Key) -> bool:
         """False if the name is taken."""
         added: bool = await self._writes.ask(key_table.add, key)
         return added
+
+    async def rotate_key(self, rotation: Rotation) -> Key | None:
+        """The key with its new token; None if there is none of that name, or it has expired and is not renewed."""
+        rotated: Key | None = await self._writes.ask(key_table.rotate, rotation)
+        return rotated
 
     async def remove_key(self, name: str) -> Key | None:
         """The key that was removed; None if there is none of that name."""

@@ -47,15 +47,24 @@ class Sweeper:
             asked, began = self._batch, time.perf_counter()
             count = await self._store.sweep(asked)
             took = time.perf_counter() - began
+            self._store.meters.swept.add(count=count)
             gone += count
             if count < asked:
                 break
             self._adapt(took)
             # Three quarters of the writer's time are for others.
             await asyncio.sleep(3 * took)
+        await self._forget()
         if gone:
             await self._shrink()
         return gone
+
+    async def _forget(self) -> None:
+        """Removes idempotency keys that have expired."""
+        while True:
+            if await self._store.forget(_MAX_BATCH) < _MAX_BATCH:
+                return
+            await asyncio.sleep(_BATCH_SECONDS)
 
     async def _shrink(self) -> None:
         while True:

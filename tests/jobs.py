@@ -13,6 +13,7 @@ import orjson
 from coatcheck.engine.calls import Provider
 from coatcheck.engine.clock import Clock
 from coatcheck.engine.jobs import SECOND, Event, Job, Outcome, Release, State, Submission, Ticket
+from coatcheck.engine.limits import Limits, unlimited
 from coatcheck.engine.pool import Pool
 from coatcheck.engine.settings import JobSettings
 from coatcheck.engine.store import Store
@@ -106,13 +107,14 @@ async def pooled(
     *providers: Provider,
     clock: Clock | None = None,
     grace_seconds: float = 0,
+    limits: Callable[[str], Limits] = unlimited,
     **settings: Any,
 ) -> AsyncIterator[Pool]:
     """A pool that runs on the store; `settings` are those of `[jobs]`."""
     named = {next(iter(provider.lanes)): provider for provider in providers}
     for provider in providers:
         await provider.start()
-    pool = Pool(store, named, JobSettings(**settings), clock=clock)
+    pool = Pool(store, named, JobSettings(**settings), clock=clock, limits=limits)
     await pool.start()
     try:
         yield pool

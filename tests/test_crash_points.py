@@ -17,6 +17,7 @@ import pytest
 
 from coatcheck.engine.calls import OnInterrupt
 from coatcheck.engine.jobs import SECOND, State, Ticket
+from coatcheck.engine.repeats import Repeat
 from coatcheck.engine.store import Store
 
 from .jobs import (
@@ -39,6 +40,7 @@ from .jobs import (
 Run = Callable[[Awaitable[Any]], Any]
 
 MAX_ATTEMPTS = 3
+KEY = "k-1"
 #: After the last hold and before the end of any time to live that a later step needs.
 RESTART_AFTER_SECONDS = 20
 
@@ -50,9 +52,11 @@ class Point:
     folder: Path
     step: str
     wall: int
-    #: Every job that was accepted and has not expired, as a poll showed it.
+    #: Every job that was accepted, has not expired and was not deleted, as a poll showed it.
     known: dict[str, Ticket]
-    swept: frozenset[str]
+    gone: frozenset[str]
+    #: The job that the idempotency key stands for; None: it has not been used.
+    keyed: str | None
 
 
 class Scenario:
@@ -63,6 +67,7 @@ class Scenario:
         self._store = store
         self._hands = hands
         self._ids: list[str] = []
+        self._keyed: str | None = None
         self._count = 0
 
     async def points(self) -> AsyncIterator[Point]:
@@ -115,8 +120,33 @@ class Scenario:
             if number < MAX_ATTEMPTS:
                 await store.release(tired, back(tired))
                 yield f"released after attempt {number}"
+        await store.delete(good.id, None)
+        yield "deleted"
         await store.give_back(100)
         yield "pages given back"
+
+        await self._submit_keyed()
+        yield "submitted with a key"
+        await self._submit_keyed()
+        yield "submitted again with the key"
+        await store.cancel_due()
+        yield "cancelled when it was due"
+        (job,) = await take(store)
+        yield "claimed the last"
+        await store.finish(job, completed())
+        yield "completed the last"
+
+    async def _submit_keyed(self) -> None:
+        """Two jobs in one commit: one with an idempotency key, and one that is to be cancelled at once."""
+        one, other = submission(ttl_seconds=1000), submission(ttl_seconds=1000)._replace(cancel_at=self._hands.wall)
+        key = Repeat(owner=one.owner, key=KEY, fingerprint=b"", answer=b"")
+        written = [await self._store.submit(one, "echo", key), await self._store.submit(other, "echo")]
+        earlier, _ = await asyncio.gather(*written)
+        assert (earlier.job_id if earlier else None) == self._keyed
+        if self._keyed is None:
+            self._keyed = one.id
+            self._ids.append(one.id)
+        self._ids.append(other.id)
 
     async def _submit(self, *ttls: int) -> None:
         asked = [submission("echo", "echo", ttl_seconds=ttl) for ttl in ttls]
@@ -130,7 +160,7 @@ class Scenario:
             shutil.copy(self._folder / name, folder / name)
         tickets = {id: await self._store.ticket(id, None) for id in self._ids}
         known = {id: ticket for id, ticket in tickets.items() if ticket is not None}
-        return Point(folder, step, self._hands.wall, known, frozenset(tickets) - frozenset(known))
+        return Point(folder, step, self._hands.wall, known, frozenset(tickets) - frozenset(known), self._keyed)
 
 
 async def start_from(point: Point, on_interrupt: OnInterrupt) -> None:
@@ -149,13 +179,17 @@ async def start_from(point: Point, on_interrupt: OnInterrupt) -> None:
             after = await until(store, id)
             if before.job.state.ended:
                 assert after == before, f"after {point.step!r} an outcome changed"
+            elif before.job.state is State.PENDING and before.job.cancel_at is not None:
+                assert (after.job.state, after.job.calls) == (State.CANCELLED, 0)
             elif before.job.state is State.PENDING:
                 assert after.job.state is State.COMPLETED, f"after {point.step!r} a waiting job was lost"
             else:
                 check_interrupted(before, after, on_interrupt)
         await counted(pool, store, pending=0, running=0)
-        for id in point.swept:
+        for id in point.gone:
             assert await store.ticket(id, None) is None
+        repeated = await store.repeated(submission().owner, KEY)
+        assert (repeated.job_id if repeated else None) == point.keyed
     path = point.folder / "coatcheck.db"
     ended_once(path, point.known)
     assert set(ends(path)) == set(point.known), "there are jobs that nobody submitted"

@@ -182,7 +182,7 @@ def test_a_job_that_kills_keep_cutting_off_ends_at_max_attempts(folder: Path, ru
     async def main() -> None:
         async with opened(folder) as store:
             await add(store, asked := submission())
-            attempts = Attempts(store, {"echo": echo()}, JobSettings(max_attempts=3), Clock())
+            attempts = Attempts(store, {"echo": echo()}, JobSettings(max_attempts=3), Clock(), lambda _id: None)
             for _ in range(3):
                 (job,) = await take(store)
                 await attempts.recover(job)

@@ -41,6 +41,10 @@ class Model:
     story: list[str] = field(default_factory=list)
 
     @property
+    def cancel_at(self) -> int | None:
+        return self.submission.cancel_at
+
+    @property
     def expires_at(self) -> int | None:
         return None if self.completed_at is None else self.completed_at + self.submission.ttl_seconds * SECOND
 
@@ -77,9 +81,12 @@ class StoreMachine(RuleBasedStateMachine):
         lane=st.sampled_from(LANES),
         priority=st.integers(0, 7),
         ttl=st.sampled_from([1, 10, 100]),
+        due=HOLDS,
     )
-    def submit(self, owner: str, lane: str, priority: int, ttl: int) -> None:
-        asked = submission("echo", "echo", owner=owner, priority=priority, ttl_seconds=ttl, created_at=self.hands.wall)
+    def submit(self, owner: str, lane: str, priority: int, ttl: int, due: int | None) -> None:
+        now = self.hands.wall
+        asked = submission("echo", "echo", owner=owner, priority=priority, ttl_seconds=ttl, created_at=now)
+        asked = asked._replace(cancel_at=None if due is None else now + due * SECOND)
         self.runner.run(add(self.store, asked, lane=lane))
         self.submitted += 1
         self.jobs[asked.id] = Model(asked, lane, self.submitted)
@@ -162,6 +169,30 @@ class StoreMachine(RuleBasedStateMachine):
             model.end(State.CANCELLED, self.hands.wall, None)
 
     @rule()
+    def cancel_due(self) -> None:
+        due = [
+            model
+            for model in self.jobs.values()
+            if model.cancel_at is not None and model.state not in ENDED and model.cancel_at <= self.hands.wall
+        ]
+        before = self.runner.run(self.store.cancel_due())
+        assert {(job.id, job.state) for job in before} == {(model.submission.id, model.state) for model in due}
+        for model in due:
+            model.end(State.CANCELLED, self.hands.wall, None)
+
+    @rule(data=st.data(), owner=st.sampled_from([*OWNERS, None]))
+    def delete(self, data: st.DataObject, owner: str | None) -> None:
+        if not (self.jobs or self.gone):
+            return
+        id = data.draw(st.sampled_from([*self.jobs, *self.gone]))
+        model = self.jobs.get(id)
+        able = model is not None and model.state in ENDED and owner in (None, model.submission.owner)
+        assert self.runner.run(self.store.delete(id, owner)) == able
+        if able:
+            del self.jobs[id]
+            self.gone.append(id)
+
+    @rule()
     def promote(self) -> None:
         due = [model for model in self.jobs.values() if model.run_at is not None and model.run_at <= self.hands.wall]
         promoted = self.runner.run(self.store.promote(3600))
@@ -209,7 +240,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert ticket.body == model.body
             for name in (
                 "state", "attempt", "calls", "tries", "target", "lane", "run_at",
-                "claimed_at", "started_at", "completed_at", "expires_at",
+                "claimed_at", "started_at", "completed_at", "expires_at", "cancel_at",
             ):  # fmt: skip
                 assert getattr(ticket.job, name) == getattr(model, name), name
             other = next(owner for owner in OWNERS if owner != model.submission.owner)
@@ -220,7 +251,9 @@ class StoreMachine(RuleBasedStateMachine):
         waits = [model for model in self.jobs.values() if model.state is State.PENDING]
         assert sum(count for *_, count in await self.store.backlog()) == len(waits)
         held = [model.run_at for model in waits if model.run_at is not None]
-        assert (await self.store.alarms())[0] == min(held, default=None)
+        due = [model.cancel_at for model in self.jobs.values() if model.cancel_at and model.state not in ENDED]
+        run_at, _, cancel_at = await self.store.alarms()
+        assert (run_at, cancel_at) == (min(held, default=None), min(due, default=None))
         running = {job.id for job in await self.store.processing()}
         assert running == {id for id, model in self.jobs.items() if model.state is State.PROCESSING}
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from coatcheck.engine.ledger import Ledger
 from coatcheck.engine.turns import Turns
 
 OWNERS = ("a", "b", "c", "d")
@@ -37,7 +38,7 @@ class Lane(RuleBasedStateMachine):
         super().__init__()
         self.weights: dict[str, float] = dict.fromkeys(OWNERS, 1.0)
         self.caps: dict[str, int | None] = dict.fromkeys(OWNERS)
-        self.turns = Turns(weight=lambda owner: self.weights[owner], cap=lambda owner: self.caps[owner])
+        self.turns = Turns(weight=lambda owner: self.weights[owner], ledger=Ledger(lambda owner: self.caps[owner]))
         self.waiting: Counter[str] = Counter()
         self.running: Counter[str] = Counter()
         #: For an owner that could run ever since its last turn: the turns of the others since then.
@@ -190,7 +191,7 @@ def test_an_owner_that_comes_and_goes_gets_no_more_than_its_half(steps: list[str
 
 def test_an_owner_at_its_cap_saves_up_no_turns() -> None:
     caps: dict[str, int | None] = {"capped": 1}
-    turns = Turns(cap=caps.get)
+    turns = Turns(ledger=Ledger(caps.get))
     turns.arrive("capped", 500)
     turns.arrive("steady", 5000)
     held = turns.plan(1)
@@ -205,7 +206,7 @@ def test_an_owner_at_its_cap_saves_up_no_turns() -> None:
 
 
 def test_the_end_of_a_capped_job_does_not_set_the_clock_back_for_newcomers() -> None:
-    turns = Turns(cap={"capped": 1}.get)
+    turns = Turns(ledger=Ledger({"capped": 1}.get))
     turns.arrive("capped", 2)
     turns.arrive("steady", 5000)
     held = turns.plan(1)
