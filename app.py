@@ -15,25 +15,31 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from coatcheck.engine.calls import Provider
 from coatcheck.engine.clock import Clock
 from coatcheck.engine.errors import ConfigurationError
-from coatcheck.engine.keys import Key, KeyRing, digest
+from coatcheck.engine.keys import EarlierToken, Key, KeyRing, digest
+from coatcheck.engine.lag import Lag
+from coatcheck.engine.logs import configure
 from coatcheck.engine.pool import Pool
+from coatcheck.engine.readiness import Readiness
 from coatcheck.engine.store import Store
 from coatcheck.engine.sweeper import Sweeper
-from coatcheck.handlers import health, keys, v1
-from coatcheck.handlers.auth import is_loopback
+from coatcheck.handlers import docs, events, health, jobs, keys, metrics, providers, v1
+from coatcheck.handlers.auth import guarded, is_loopback
 from coatcheck.handlers.browsers import guard, host_rule
-from coatcheck.handlers.errors import errors
+from coatcheck.handlers.errors import answered
 from coatcheck.handlers.gateway import GATEWAY, Gateway
 from coatcheck.providers.kinds import KINDS
 from coatcheck.schemas import config as configuration
-from coatcheck.schemas.config import AuthRequired, Config
+from coatcheck.schemas.config import AuthRequired, AuthSettings, Config
+
+if TYPE_CHECKING:
+    from coatcheck.handlers.tokens import Tokens
 
 log = logging.getLogger("coatcheck")
 
@@ -63,11 +69,16 @@ def create_app(
     """
     if not isinstance(config, Config):
         config = load_config(config)
-    gateway = Gateway(config=config, providers=make_providers(config), clock=clock or Clock())
-    app = web.Application(middlewares=[errors(guard(host_rule(config.server)))])
+    clock = clock or Clock()
+    gateway = Gateway(
+        config=config, providers=make_providers(config), clock=clock, tokens=make_tokens(config.auth, clock, data)
+    )
+    app = web.Application(middlewares=[answered(guard(host_rule(config.server)))])
     app[GATEWAY] = gateway
-    app.add_routes([*v1.routes(), *keys.routes(), *health.routes()])
+    app.add_routes([*jobs.routes(), *events.routes(), *v1.routes()])
+    app.add_routes([*keys.routes(), *providers.routes(), *health.routes(), *metrics.routes(), *docs.routes()])
     app.cleanup_ctx.append(_lifespan(database_path(config, data)))
+    app.on_shutdown.append(_answer_waiters)
     return app
 
 
@@ -79,6 +90,16 @@ def make_providers(config: Config) -> dict[str, Provider]:
         except ValueError as error:
             raise ConfigurationError(f"[providers.{name}]: {error}") from error
     return providers
+
+
+def make_tokens(auth: AuthSettings, clock: Clock, data: Path | None = None) -> "Tokens | None":
+    """What knows the tokens of `[auth.jwt]`; None without that table."""
+    if auth.jwt is None:
+        return None
+    # Its library takes a sixth of a start.
+    from coatcheck.handlers.tokens import Tokens
+
+    return Tokens(auth.jwt, clock, folder=data or Path())
 
 
 def database_path(config: Config, data: Path | None = None) -> Path:
@@ -99,8 +120,20 @@ def config_keys(config: Config, environ: Mapping[str, str] = os.environ) -> list
         token = settings.key or environ.get(settings.key_env or "")
         if not token:
             raise ConfigurationError(f"{where}: the environment variable {settings.key_env} is not set")
-        found.append(Key(id=f"config/{settings.name}", name=settings.name, sha256=digest(token), admin=settings.admin))
-    if len({key.name for key in found}) < len(found) or len({key.sha256 for key in found}) < len(found):
+        # Not set, there is none: a rotation changes the environment alone.
+        earlier = environ.get(settings.previous_key_env or "")
+        found.append(
+            Key(
+                id=f"config/{settings.name}",
+                name=settings.name,
+                sha256=digest(token),
+                admin=settings.admin,
+                limits=settings.limits,
+                earlier=(EarlierToken(sha256=digest(earlier)),) if earlier and earlier != token else (),
+            )
+        )
+    tokens = [sha256 for key in found for sha256, _ in key.tokens]
+    if len({key.name for key in found}) < len(found) or len(set(tokens)) < len(tokens):
         raise ConfigurationError("[[auth.keys]]: two keys have the same name or the same token")
     return found
 
@@ -113,23 +146,37 @@ def _lifespan(path: Path) -> Callable[[web.Application], AsyncIterator[None]]:
         async with AsyncExitStack() as stack:
             store = gateway.store = await Store.open(path, durability=config.store.durability, clock=gateway.clock)
             stack.push_async_callback(store.close)
-            gateway.keys = KeyRing([*configured, *await store.keys()])
-            if config.auth.required is AuthRequired.AUTO and not gateway.keys and not is_loopback(config.server.host):
+            subjects = (gateway.tokens.owners, gateway.tokens.limits) if gateway.tokens is not None else None
+            gateway.keys = KeyRing([*configured, *await store.keys()], clock=gateway.clock, subjects=subjects)
+            closed = guarded(gateway) or config.auth.required is not AuthRequired.AUTO
+            if not closed and not is_loopback(config.server.host):
                 raise ConfigurationError(
                     f"{config.server.host} can be reached from other machines and there is no key: make one with "
                     "`coatcheck keys add NAME --admin`, or set [auth] required = false"
                 )
+            if gateway.tokens is not None:
+                await gateway.tokens.start()
+                stack.push_async_callback(gateway.tokens.close)
             for provider in gateway.providers.values():
                 await provider.start()
                 stack.push_async_callback(provider.close)
-            pool = gateway.pool = Pool(store, gateway.providers, config.jobs, clock=gateway.clock)
+            pool = gateway.pool = Pool(
+                store, gateway.providers, config.jobs, clock=gateway.clock, limits=gateway.keys.limits
+            )
+            gateway.readiness, gateway.lag = Readiness(pool, store), Lag(store.meters)
             await pool.start()
             stack.push_async_callback(pool.drain, config.jobs.shutdown_grace_seconds)
-            sweeping = asyncio.create_task(Sweeper(store, config.jobs, gateway.clock).run(), name="coatcheck sweeper")
-            stack.push_async_callback(_cancelled, sweeping)
+            sweeper = Sweeper(store, config.jobs, gateway.clock)
+            for name, loop in (("sweeper", sweeper.run()), ("lag", gateway.lag.watch())):
+                stack.push_async_callback(_cancelled, asyncio.create_task(loop, name=f"coatcheck {name}"))
             yield
 
     return lifespan
+
+
+async def _answer_waiters(app: web.Application) -> None:
+    """Answers those who wait for a job or watch one: an HTTP server that stops would wait for them."""
+    app[GATEWAY].pool.watchers.close()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
@@ -141,6 +188,7 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 async def serve(config: Config, data: Path | None = None) -> None:
     """Serves until SIGTERM or SIGINT: then refuses new jobs, answers polls, and ends when running jobs have ended or
     the grace time is over. A second signal ends the grace time."""
+    configure(config.server.log_format, config.server.log_level)
     raise_descriptor_limit()
     app = create_app(config, data=data)
     # The address first: a server that cannot have it must not begin calls.
@@ -191,7 +239,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _announce(gateway: Gateway, runner: web.AppRunner) -> None:
     host, port = runner.addresses[0][:2]
-    auth = "a key is needed" if gateway.keys else "open: no key is needed"
+    auth = "a key is needed" if guarded(gateway) else "open: no key is needed"
     print(
         f"coatcheck listens on http://{f'[{host}]' if ':' in host else host}:{port} ({auth}; "
         f"providers: {', '.join(gateway.providers) or 'none'})",

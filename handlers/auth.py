@@ -1,4 +1,4 @@
-"""Who calls: the virtual key in a request's headers, and what follows when there is none."""
+"""Who calls: the virtual key or bearer token in a request's headers, and what follows when there is none."""
 
 import base64
 from collections.abc import Iterator
@@ -6,13 +6,13 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
-from ..engine.errors import Forbidden, Unauthorized, UnknownKey
+from ..engine.errors import ExpiredKey, Forbidden, Unauthorized, UnknownKey
 from ..engine.keys import ANONYMOUS, PREFIX, Caller
 from ..schemas.config import AuthRequired
 from .gateway import Gateway
 
 _ANYONE = Caller(ANONYMOUS)
-#: While nobody has made a key, whoever reaches the server on a loopback address is its operator.
+#: While a server is open, whoever reaches the server on a loopback address is its operator.
 _OPERATOR = Caller(ANONYMOUS, admin=True)
 
 
@@ -27,26 +27,37 @@ def is_loopback(host: str) -> bool:
 
 
 def caller(gateway: Gateway, request: web.BaseRequest) -> Caller:
-    """The owner in whose name the request is made.
+    """The owner in whose name the request is made. To be asked before anything else is done: for `UnknownSigner` the
+    handler is called a second time.
 
     Headers count in this order: x-bf-vk, Authorization, x-api-key, x-goog-api-key. A token that is not known and does
     not look like a virtual key is another vendor's: the next header counts. Raises `Unauthorized` if a key is needed
-    and none is given, `UnknownKey` if the one given is not valid.
+    and none is given, `UnknownKey` if the one given is not valid, `ExpiredKey` if it no longer is, `InvalidToken` if it
+    is a JWT that is not valid, `UnknownSigner` if its key is not known.
     """
     given = False
-    for token, certain in _tokens(gateway, request):
+    for token, certain, bearer in _tokens(gateway, request):
         known = gateway.keys.caller(token)
+        if known is None and bearer and gateway.tokens is not None:
+            known = gateway.tokens.caller(token)
         if known is not None:
             return known
+        if gateway.keys.expired(token):
+            raise ExpiredKey
         if certain:
             raise UnknownKey
         given = True
     required = gateway.config.auth.required
     if required is AuthRequired.FALSE:
         return _ANYONE
-    if required is AuthRequired.AUTO and not gateway.keys and _is_local(request):
+    if required is AuthRequired.AUTO and not guarded(gateway) and _is_local(request):
         return _OPERATOR
     raise UnknownKey if given else Unauthorized
+
+
+def guarded(gateway: Gateway) -> bool:
+    """Whether anybody has been given a key or token."""
+    return bool(gateway.keys) or gateway.tokens is not None
 
 
 def admin(gateway: Gateway, request: web.BaseRequest) -> Caller:
@@ -64,22 +75,23 @@ def _is_local(request: web.BaseRequest) -> bool:
     return isinstance(address, str) or (bool(address) and is_loopback(address[0]))
 
 
-def _tokens(gateway: Gateway, request: web.BaseRequest) -> Iterator[tuple[str, bool]]:
-    """The tokens, and whether each is certainly meant for us: clients send made-up keys of other vendors too."""
+def _tokens(gateway: Gateway, request: web.BaseRequest) -> Iterator[tuple[str, bool, bool]]:
+    """The tokens; whether each is certainly meant for us, since clients send made-up keys of other vendors too; and
+    whether it is a bearer's, which may be a JWT."""
     headers = request.headers
     token = headers.get("x-bf-vk")
     if token:
-        yield token, True
+        yield token, True, False
     scheme, _, value = headers.get("Authorization", "").partition(" ")
     value = value.strip()
     if value and scheme.lower() == "bearer":
-        yield value, _ours(value)
+        yield value, _ours(value), True
     elif value and scheme.lower() == "basic":
-        yield _password(gateway, value), True
+        yield _password(gateway, value), True, False
     for name in ("x-api-key", "x-goog-api-key"):
         token = headers.get(name)
         if token:
-            yield token, _ours(token)
+            yield token, _ours(token), False
 
 
 def _ours(token: str) -> bool:

@@ -7,11 +7,14 @@ must be one of ours, and a request that a browser marks as coming from elsewhere
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import istr
 
 from ..engine.errors import Forbidden
 from ..schemas.config import ServerSettings
 from .auth import is_loopback
+
+_SITE = istr("Sec-Fetch-Site")
 
 
 def host_rule(server: ServerSettings) -> Callable[[str], bool]:
@@ -39,15 +42,15 @@ def guard(allowed: Callable[[str], bool]) -> Callable[[web.BaseRequest], None]:
 
     def check(request: web.BaseRequest) -> None:
         headers = request.headers
-        host = headers.get("Host", "")
+        host = headers.get(hdrs.HOST, "")
         if host not in known:
             if not allowed(_name(host)):
                 raise Forbidden(f"the Host {host[:100]!r} is not one of [server] allowed_hosts")
             if len(known) < 1000:
                 known.add(host)
-        if headers.get("Sec-Fetch-Site") == "cross-site":
+        if headers.get(_SITE) == "cross-site":
             raise Forbidden("requests from pages of other sites are refused")
-        origin = headers.get("Origin")
+        origin = headers.get(hdrs.ORIGIN)
         if origin is not None and origin.partition("://")[2] != host:
             raise Forbidden(f"requests from the origin {origin[:100]!r} are refused")
 

@@ -1,43 +1,72 @@
-"""One middleware for every request: the browsers' rules before it, the errors' dialect after it."""
+"""One middleware for every request: the browsers' rules, its name in the log, the errors' dialect."""
 
 import logging
+import time
 from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from ..engine.errors import BodyTooLarge, InvalidRequest, MethodNotAllowed, NotFound, Refusal
+from ..engine.errors import BodyTooLarge, InvalidRequest, MethodNotAllowed, NotFound, Refusal, UnknownSigner
+from ..engine.logs import ABOUT
 from . import v1
+from .gateway import GATEWAY
+from .requests import REQUEST_ID, Asked
 
 log = logging.getLogger(__name__)
 
 
-class _Broken(Refusal):
+class Broken(Refusal):
     """internal error: the server could not answer; its log says why"""
 
     status = 500
     code = "internal_error"
 
 
-def errors(check: Callable[[web.BaseRequest], None]) -> Middleware:
-    """Whatever goes wrong is answered in the dialect of the route; `check` raises what refuses a request."""
+def answered(check: Callable[[web.BaseRequest], None]) -> Middleware:
+    """Whatever goes wrong is answered in the dialect of the route; `check` raises what refuses a request. Log lines
+    that are written meanwhile say which request they are about, and so does the answer, where that matters: to an
+    error, to a request that has a name, and to a submit."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        asked, began = Asked(request.headers), time.perf_counter()
+        token = ABOUT.set(asked)
         try:
-            check(request)
-            return await handler(request)
-        except Refusal as refusal:
-            return v1.refuse(refusal)
-        except web.HTTPException as answer:
-            if answer.status < 400:
-                raise
-            return _translated(request, answer)
-        except Exception:
-            log.exception("%s %s could not be answered", request.method, request.path)
-            return v1.refuse(_Broken())
+            try:
+                check(request)
+                try:
+                    response = await handler(request)
+                except UnknownSigner:
+                    await _learn_signer(request)
+                    response = await handler(request)
+            except Refusal as refusal:
+                response = v1.refuse(refusal)
+            except web.HTTPException as answer:
+                if answer.status < 400:
+                    raise
+                response = _translated(request, answer)
+            except Exception:
+                log.exception("%s %s could not be answered", request.method, request.path)
+                response = v1.refuse(Broken())
+            # A stream has begun already: it has the header if its handler gave it one.
+            if (asked.named or response.status >= 400) and not response.prepared:
+                response.headers[REQUEST_ID] = asked.request_id
+            if log.isEnabledFor(logging.DEBUG):
+                # Without the query, which may hold what is not for a log.
+                took, path = (time.perf_counter() - began) * 1000, request.rel_url.raw_path
+                log.debug("%s %s answered %d in %.1f ms", request.method, path, response.status, took)
+            return response
+        finally:
+            ABOUT.reset(token)
 
     return middleware
+
+
+async def _learn_signer(request: web.Request) -> None:
+    tokens = request.app[GATEWAY].tokens
+    if tokens is not None:
+        await tokens.refresh()
 
 
 def _translated(request: web.Request, answer: web.HTTPException) -> web.Response:

@@ -2,15 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from ..engine.calls import Provider
 from ..engine.clock import Clock
 from ..engine.keys import KeyRing
+from ..engine.lag import Lag
 from ..engine.pool import Pool
+from ..engine.rates import Rates
+from ..engine.readiness import Readiness
 from ..engine.store import Store
 from ..schemas.config import Config
+
+if TYPE_CHECKING:
+    # Not imported where nobody needs it: its library takes a sixth of a start.
+    from .tokens import Tokens
 
 
 @dataclass(kw_only=True)
@@ -20,8 +28,16 @@ class Gateway:
     clock: Clock
     #: Keys of the configuration and of the database.
     keys: KeyRing = field(default_factory=KeyRing)
+    #: Bearer tokens of an issuer; None: there is none.
+    tokens: "Tokens | None" = None
+    rates: Rates = field(init=False)
     store: Store = field(init=False)
     pool: Pool = field(init=False)
+    readiness: Readiness = field(init=False)
+    lag: Lag = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rates = Rates(self.clock)
 
 
 GATEWAY = web.AppKey("coatcheck", Gateway)

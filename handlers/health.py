@@ -1,11 +1,23 @@
-"""`/healthz`: whether the process answers."""
+"""`/healthz`: whether the process answers. `/readyz`: whether it can accept a job and keep it."""
 
 from aiohttp import web
 
+from . import descriptions
+from .gateway import GATEWAY
+
 
 def routes() -> list[web.RouteDef]:
-    return [web.get("/healthz", alive)]
+    return [web.get("/healthz", alive), web.get("/readyz", ready)]
 
 
+@descriptions.alive
 async def alive(_request: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
+
+
+@descriptions.ready
+async def ready(request: web.Request) -> web.Response:
+    reason = await request.app[GATEWAY].readiness.trouble()
+    if reason is None:
+        return web.json_response({"status": "ready"})
+    return web.json_response({"status": "unavailable", "reason": reason}, status=503)

@@ -1,10 +1,10 @@
 """What a client asks of chat completions."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import ValidationError
 
-from .fields import Flag, Integer, ListOf, MapOf, Null, Number, Object, OneOf, Shape, StreamableRequest, Text
+from .fields import Examples, Flag, Integer, ListOf, MapOf, Null, Number, Object, OneOf, Shape, StreamableRequest, Text
 
 
 class CacheControl(Shape):
@@ -244,6 +244,23 @@ class ChatCompletionRequest(StreamableRequest):
     user = Text()
     verbosity = Text(enum=("low", "medium", "high"))
     web_search_options = Object(WebSearchOptions)
+
+    examples: ClassVar[Examples] = {
+        "A question": {
+            "model": "echo/echo",
+            "messages": [{"role": "user", "content": "What is the capital of France?"}],
+        },
+        "With a fallback": {
+            "model": "echo/status-400",
+            "fallbacks": ["echo/wait-1", {"provider": "echo", "model": "echo"}],
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": [{"type": "text", "text": "What is the capital of France?"}]},
+            ],
+            "max_completion_tokens": 40,
+            "temperature": 0.2,
+        },
+    }
 
     def normalise(self, body: dict[str, Any]) -> None:
         older = body.pop("max_tokens", None)

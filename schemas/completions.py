@@ -1,6 +1,8 @@
 """What a client asks of text completions."""
 
-from .fields import Flag, Integer, ListOf, MapOf, Number, OneOf, StreamableRequest, Text
+from typing import ClassVar
+
+from .fields import Examples, Flag, Integer, ListOf, MapOf, Number, OneOf, StreamableRequest, Text
 
 
 class TextCompletionRequest(StreamableRequest):
@@ -24,3 +26,8 @@ class TextCompletionRequest(StreamableRequest):
     temperature = Number(minimum=0, maximum=2)
     top_p = Number(minimum=0, maximum=1)
     user = Text()
+
+    examples: ClassVar[Examples] = {
+        "A text to continue": {"model": "echo/echo", "prompt": "Once upon a time", "max_tokens": 40},
+        "Several, with a fallback": {"model": "echo/status-400", "fallbacks": ["echo/echo"], "prompt": ["One", "Two"]},
+    }

@@ -4,7 +4,6 @@ A table's dataclass is its schema: field types are the checks, `metadata` narrow
 a default is required. A provider's kind brings its own dataclass, so that a new kind changes nothing here.
 """
 
-import difflib
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -15,8 +14,10 @@ from typing import Any, TypeVar
 import marshmallow
 
 from ..engine.errors import ConfigurationError
+from ..engine.limits import Limits
+from ..engine.logs import LogFormat, LogLevel
 from ..engine.settings import JobSettings, StoreSettings
-from .tables import schema_of
+from .tables import faults, meant, schema_of
 
 T = TypeVar("T")
 
@@ -35,15 +36,57 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()
     #: Bodies of JSON requests.
     max_json_bytes: int = field(default=10_000_000, metadata={"min": 1024})
+    #: The longest that a client may have its answer held back, by `Prefer: wait`.
+    max_wait_seconds: int = field(default=60, metadata={"min": 0, "max": 3600})
+    #: Whether /metrics is for everyone who can reach the server.
+    public_metrics: bool = False
+    #: Of `coatcheck serve`, to stderr; an application that embeds the gateway has a log of its own.
+    log_format: LogFormat = LogFormat.TEXT
+    log_level: LogLevel = LogLevel.INFO
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeySettings:
+class LimitedSettings(Limits):
+    """Who is limited, with the limits among the rest."""
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(**{f.name: getattr(self, f.name) for f in fields(Limits)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeySettings(LimitedSettings):
     name: str
     #: The token itself, or the environment variable that holds it.
     key: str | None = None
     key_env: str | None = None
+    #: The environment variable that holds the token before this one, which is still valid.
+    previous_key_env: str | None = None
     admin: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class JwtSettings(LimitedSettings):
+    """Tokens of an issuer; the limits are those of each of its subjects."""
+
+    #: What the tokens' `iss` must be.
+    issuer: str
+    #: What their `aud` must be or hold; None: tokens that name an audience are refused.
+    audience: str | None = None
+    #: The issuer's public keys (RFC 7517): a file's path or an http(s) address.
+    jwks: str | None = None
+    #: Instead of `jwks`: the environment variable that holds the shared secret.
+    secret_env: str | None = None
+    #: Empty: RS256 and ES256 with `jwks`, HS256 with a secret.
+    algorithms: tuple[str, ...] = ()
+    #: The claim that names the owner of what is submitted.
+    owner_claim: str = "sub"
+    #: The claim that makes an admin; None: no token does.
+    admin_claim: str | None = None
+    #: What that claim must be, or hold; None: it must be `true`.
+    admin_value: str | None = None
+    #: How far the issuer's clock and this one may be apart.
+    leeway_seconds: float = field(default=30.0, metadata={"min": 0, "max": 600})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +94,7 @@ class AuthSettings:
     #: "auto": open on a loopback address while no key exists; elsewhere a key is needed.
     required: AuthRequired = AuthRequired.AUTO
     keys: tuple[KeySettings, ...] = ()
+    jwt: JwtSettings | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,16 +168,9 @@ def _load(cls: Callable[..., T], table: Mapping[str, Any], where: str) -> T:
     try:
         loaded: T = schema_of(cls).load(table)
     except marshmallow.ValidationError as error:
-        raise ConfigurationError(f"{where}: {'; '.join(_messages(error.messages))}") from error
+        wrong = "; ".join(f"{path}: {fault}" for path, fault in faults(error.messages))
+        raise ConfigurationError(f"{where}: {wrong}") from error
     return loaded
-
-
-def _messages(messages: object, path: str = "") -> Iterable[str]:
-    if isinstance(messages, Mapping):
-        for key, inner in messages.items():
-            yield from _messages(inner, f"{path}.{key}" if path else str(key))
-    elif isinstance(messages, list):
-        yield f"{path}: {' '.join(map(str, messages))}"
 
 
 def _table(value: object, where: str) -> Mapping[str, Any]:
@@ -145,9 +182,7 @@ def _table(value: object, where: str) -> Mapping[str, Any]:
 def _known(given: Iterable[str], known: Iterable[str], where: str, noun: str = "key") -> None:
     for name in given:
         if name not in set(known):
-            near = difflib.get_close_matches(name, list(known), n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise ConfigurationError(f"{where or 'the configuration'}: unknown {noun} {name!r}; {hint}")
+            raise ConfigurationError(f"{where or 'the configuration'}: unknown {noun} {name!r}; {meant(name, known)}")
 
 
 def _overrides(section: str, cls: type, environ: Mapping[str, str]) -> dict[str, object]:
@@ -155,7 +190,7 @@ def _overrides(section: str, cls: type, environ: Mapping[str, str]) -> dict[str,
     found: dict[str, object] = {}
     for f in fields(cls):
         text = environ.get(f"COATCHECK_{section}_{f.name}".upper())
-        if text is None or f.name == "keys":
+        if text is None or f.name in ("keys", "jwt"):
             continue
         if f.type in (int, float):
             try:

@@ -1,6 +1,8 @@
 """What a client asks of embeddings."""
 
-from .fields import Flag, Integer, ListOf, Number, Object, OneOf, Request, Shape, Text
+from typing import ClassVar
+
+from .fields import Examples, Flag, Integer, ListOf, Number, Object, OneOf, Request, Shape, Text
 
 
 class MediaSource(Shape):
@@ -49,3 +51,8 @@ class EmbeddingRequest(Request):
     task_type = Text("What the vectors are for, where the model distinguishes it.")
     title = Text("The title of the document that the input is taken from.")
     auto_truncate = Flag("Whether the provider may cut an input that is too long.")
+
+    examples: ClassVar[Examples] = {
+        "A text": {"model": "echo/echo", "input": "The quick brown fox"},
+        "Several texts": {"model": "echo/echo", "input": ["one", "two", "three"], "encoding_format": "float"},
+    }

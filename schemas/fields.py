@@ -13,6 +13,9 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields
 #: Looks deeper into a value whose own type is right; raises `ValidationError`.
 Check = Callable[[Any], None]
 
+#: Whole objects, by title.
+Examples = Mapping[str, Mapping[str, Any]]
+
 #: How many items of a list are seen at one glance: one that is wrong makes only so many be looked at singly.
 _GLANCE = 1024
 
@@ -203,6 +206,9 @@ class Shape(Schema):
 
     class Meta:
         unknown = INCLUDE
+
+    #: For the documents.
+    examples: ClassVar[Examples] = {}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -1,6 +1,8 @@
 """What a client asks of responses."""
 
-from .fields import Flag, Integer, ListOf, Null, Number, Object, OneOf, Shape, StreamableRequest, Text
+from typing import ClassVar
+
+from .fields import Examples, Flag, Integer, ListOf, Null, Number, Object, OneOf, Shape, StreamableRequest, Text
 
 
 class InputAudio(Shape):
@@ -186,3 +188,12 @@ class ResponsesRequest(StreamableRequest):
     top_p = Number(minimum=0, maximum=1)
     truncation = Text()
     user = Text()
+
+    examples: ClassVar[Examples] = {
+        "A question": {"model": "echo/echo", "instructions": "Be brief.", "input": "What is the capital of France?"},
+        "Items": {
+            "model": "echo/echo",
+            "input": [{"role": "user", "content": [{"type": "input_text", "text": "What is the capital of France?"}]}],
+            "max_output_tokens": 40,
+        },
+    }

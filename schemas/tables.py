@@ -1,31 +1,32 @@
 """From a dataclass of settings to the marshmallow schema of its TOML table."""
 
+import difflib
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from marshmallow import Schema, ValidationError, post_load, validate
+from marshmallow import Schema, ValidationError, post_load, pre_load, validate
 from marshmallow import fields as mf
 
 
-class _Strict(mf.Field[Any]):
+class Exactly(mf.Field[Any]):
     """A value of exactly these Python types; TOML has told them apart already."""
 
     def __init__(self, noun: str, *accepted: type, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._noun, self._accepted = noun, accepted
+        self._noun, self.accepted = noun, accepted
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if type(value) not in self._accepted or (isinstance(value, float) and not math.isfinite(value)):
+        if type(value) not in self.accepted or (isinstance(value, float) and not math.isfinite(value)):
             raise ValidationError(f"expected {self._noun}, got {value!r}.")
         return value
 
 
-class _Word(_Strict):
+class _Word(Exactly):
     """One of an enumeration's words; `true` and `false` may stand without quotes."""
 
     def __init__(self, enum: type[StrEnum], **kwargs: Any) -> None:
@@ -55,11 +56,33 @@ def schema_of(cls: Any) -> Schema:
         required = f.default is MISSING and f.default_factory is MISSING
         declared[f.name] = _field(hints[f.name], f.metadata, required=required)
 
+    def check(self: Schema, data: Any, **kwargs: Any) -> Any:
+        given = data if isinstance(data, Mapping) else ()
+        if unknown := {name: [f"unknown; {meant(name, declared)}"] for name in given if name not in declared}:
+            raise ValidationError(unknown)
+        return data
+
     def make(self: Schema, data: dict[str, Any], **kwargs: Any) -> Any:
         return cls(**data)
 
-    schema: Schema = type(cls.__name__, (Schema,), {**declared, "make": post_load(make)})()
+    schema: Schema = type(cls.__name__, (Schema,), {**declared, "check": pre_load(check), "make": post_load(make)})()
     return schema
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """A hint for whoever wrote a name that is not known."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+def faults(messages: object, path: str = "") -> Iterable[tuple[str, str]]:
+    """What a `ValidationError` says: the path to each field at fault, and what is wrong with it."""
+    if isinstance(messages, Mapping):
+        for key, inner in messages.items():
+            # "_schema" is the table itself.
+            yield from faults(inner, path if key == "_schema" else f"{path}.{key}" if path else str(key))
+    elif isinstance(messages, list):
+        yield path, " ".join(map(str, messages))
 
 
 def _field(hint: Any, metadata: Mapping[str, Any], **kwargs: Any) -> mf.Field[Any]:
@@ -72,12 +95,12 @@ def _field(hint: Any, metadata: Mapping[str, Any], **kwargs: Any) -> mf.Field[An
     if origin is tuple:
         return _Several(_field(arguments[0], {}), **kwargs)
     if origin in (dict, Mapping):
-        return mf.Dict(keys=_Strict("a string", str), values=_field(arguments[1], {}), **kwargs)
+        return mf.Dict(keys=Exactly("a string", str), values=_field(arguments[1], {}), **kwargs)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _Word(hint, **kwargs)
     if is_dataclass(hint):
         return mf.Nested(schema_of(hint), **kwargs)  # type: ignore[arg-type]
     if hint is float:
-        return _Strict("a number", int, float, **kwargs)
+        return Exactly("a number", int, float, **kwargs)
     noun = {str: "a string", int: "an integer", bool: "true or false"}[hint]
-    return _Strict(noun, hint, **kwargs)
+    return Exactly(noun, hint, **kwargs)

@@ -7,13 +7,15 @@ never parses it.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from ..engine.calls import Progress
 from ..engine.errors import Refusal
+from ..engine.forecast import Queue
 from ..engine.jobs import SECOND, Event, Job, State, Ticket
+from ..engine.listing import Page
 from .operations import OPERATIONS
 
 #: The words of the dialect; it has none for a cancelled job, which is shown as failed with status 499.
@@ -24,6 +26,8 @@ _WORDS = {
     State.FAILED: "failed",
     State.CANCELLED: "failed",
 }
+
+_CANCELLED = "the job was cancelled"
 
 #: What a failure and its error have in common.
 _DETAILS: tuple[str, ...] = ("type", "code", "message", "param")
@@ -40,18 +44,39 @@ def _second(moment: int) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def accepted(id: str, created_at: int, request_id: str) -> bytes:
+class Envelope(NamedTuple):
+    #: All but the result, which is fixed once it is there: what it takes to see whether anything has changed.
+    head: bytes
+    body: bytes
+
+
+def accepted(id: str, created_at: int, request_id: str, parent: str | None = None) -> bytes:
     """The answer to a submit."""
-    return b'{"id":"%b","request_id":%b,"status":"pending","created_at":"%b"}\n' % (
-        id.encode(),
-        orjson.dumps(request_id),
-        timestamp(created_at).encode(),
-    )
+    more = f',"parent":"{parent}"' if parent else ""
+    name = orjson.dumps(request_id).decode()
+    created = timestamp(created_at)
+    return f'{{"id":"{id}","request_id":{name},"status":"pending","created_at":"{created}"{more}}}\n'.encode()
 
 
-def envelope(ticket: Ticket, more: Mapping[str, object] | None = None) -> bytes:
+def envelope(ticket: Ticket, more: Mapping[str, object] | None = None) -> Envelope:
     """The answer to a poll; `more` are extra keys."""
     job = ticket.job
+    shown = brief(job)
+    if job.state is State.CANCELLED:
+        shown["error"] = _cancelled(job)
+    elif job.state is State.FAILED and ticket.body is not None:
+        shown["error"] = _failure(job, orjson.loads(ticket.body))
+    if more:
+        shown.update(more)
+    head = orjson.dumps(shown)
+    if job.state is State.COMPLETED and ticket.body is not None:
+        result = _with_extra_fields(ticket.body, _extra_fields(job))
+        return Envelope(head, b'%b,"result":%b}\n' % (head[:-1], result))
+    return Envelope(head, head + b"\n")
+
+
+def brief(job: Job) -> dict[str, Any]:
+    """The job without its outcome's body."""
     shown: dict[str, Any] = {
         "id": job.id,
         "request_id": job.request_id,
@@ -62,19 +87,25 @@ def envelope(ticket: Ticket, more: Mapping[str, object] | None = None) -> bytes:
         shown["completed_at"] = timestamp(job.completed_at)
         shown["expires_at"] = timestamp(job.expires_at)
         shown["status_code"] = job.status_code
-    if job.state is State.CANCELLED:
-        shown["state"] = "cancelled"
-        shown["error"] = _error(
-            499, {"message": "the job was cancelled", "code": "job_cancelled"}, {"request_type": _request_type(job)}
-        )
-    elif job.state is State.FAILED and ticket.body is not None:
-        shown["error"] = _failure(job, orjson.loads(ticket.body))
-    if more:
-        shown.update(more)
-    head = orjson.dumps(shown)
-    if job.state is State.COMPLETED and ticket.body is not None:
-        return b'%b,"result":%b}\n' % (head[:-1], _with_extra_fields(ticket.body, _extra_fields(job)))
-    return head + b"\n"
+        if job.state is State.CANCELLED:
+            shown["state"] = "cancelled"
+    return shown
+
+
+def page(page: Page, *, owners: bool) -> bytes:
+    """A page of a list; `owners`: with whose each job is."""
+    data = [{**brief(job), **details(job), **({"owner": job.owner} if owners else {})} for job in page.jobs]
+    return orjson.dumps({"data": data, **({"next": str(page.next)} if page.next is not None else {})}) + b"\n"
+
+
+def details(job: Job) -> dict[str, Any]:
+    """What the routes of the jobs show beside the dialect's own keys."""
+    shown: dict[str, Any] = {"operation": job.operation, "model": job.model, "provider": job.at.provider}
+    if job.parent is not None:
+        shown["parent"] = job.parent
+    if job.cancel_at is not None and not job.state.ended:
+        shown["cancel_at"] = timestamp(job.cancel_at)
+    return shown
 
 
 def error(refusal: Refusal) -> bytes:
@@ -116,6 +147,21 @@ def progress(progress: Progress) -> dict[str, Any]:
     return shown
 
 
+def queue(queue: Queue) -> dict[str, Any]:
+    """Where a pending job stands."""
+    shown: dict[str, Any] = {
+        "lane": queue.lane,
+        "reason": queue.reason,
+        "running": queue.running,
+        "concurrency": queue.concurrency,
+    }
+    if queue.position is not None:
+        shown |= {"position": queue.position, "exact": queue.exact}
+    if queue.starts_at is not None:
+        shown["starts_at"] = timestamp(queue.starts_at)
+    return shown
+
+
 def _request_type(job: Job) -> str:
     operation = OPERATIONS.get(job.operation)
     return operation.request_type if operation else job.operation
@@ -136,6 +182,12 @@ def _extra_fields(job: Job) -> dict[str, Any]:
 def _with_extra_fields(result: bytes, extra: dict[str, Any]) -> bytes:
     comma = b"" if result[1:-1].strip() == b"" else b","
     return b'%b%b"extra_fields":%b}' % (result[:-1], comma, orjson.dumps(extra))
+
+
+def _cancelled(job: Job) -> dict[str, Any]:
+    late = job.cancel_at is not None and (job.completed_at or 0) >= job.cancel_at
+    message = "the job was cancelled: it had not ended by the time that Cancel-After gave it" if late else _CANCELLED
+    return _error(499, {"message": message, "code": "job_cancelled"}, {"request_type": _request_type(job)})
 
 
 def _failure(job: Job, failure: dict[str, Any]) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def test_the_first_key_closes_an_open_server(folder: Path, run: Any) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("body", [{}, {"name": 5}, {"name": "a b"}, {"name": "x" * 65}, {"name": "x", "admin": 1}, []])
+@pytest.mark.parametrize("body", [{}, {"name": 5}, {"name": "a b"}, {"name": "x" * 65}, {"name": "x", "admin": 1}])
 def test_a_bad_key_request_names_the_field(folder: Path, run: Any, body: Any) -> None:
     async def main() -> None:
         async with client(folder) as c:

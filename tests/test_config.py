@@ -25,7 +25,10 @@ def test_every_setting_is_in_the_configuration_of_the_repository() -> None:
     text = DEFAULT_CONFIG.read_text()
     for section, cls in configuration.SECTIONS.items():
         for name in cls.__dataclass_fields__:
-            assert name in document[section] or f"# {name} = " in text or f"[[{section}.{name}]]" in text, name
+            assert name in document[section] or f"# {name} = " in text or f"[{section}.{name}]" in text, name
+    for cls in (configuration.KeySettings, configuration.JwtSettings):
+        for name in cls.__dataclass_fields__:
+            assert f"{name} = " in text, f"{cls.__name__}: {name}"
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,10 @@ def test_every_setting_is_in_the_configuration_of_the_repository() -> None:
         ({"jobs": {"timeout_seconds": float("inf")}}, "[jobs]: timeout_seconds: expected a number, got inf."),
         ({"jobs": {"max_result_ttl_seconds": 2**63 - 1}}, "[jobs]: max_result_ttl_seconds: Must be greater"),
         ({"auth": {"keys": [{"key": "x"}]}}, "[auth]: keys.0.name: Missing data"),
+        ({"auth": {"keys": [{"name": "a", "kee": "x"}]}}, "[auth]: keys.0.kee: unknown; did you mean 'key'?"),
+        ({"auth": {"keys": [{"name": "a", "max_pending": 0}]}}, "[auth]: keys.0.max_pending: Must be greater"),
+        ({"auth": {"jwt": {"jwks": "x"}}}, "[auth]: jwt.issuer: Missing data"),
+        ({"auth": {"jwt": 5}}, "[auth]: jwt: Invalid input type."),
         ({"providers": {"a": {}}}, "[providers.a]: kind is missing; it is one of echo, local, openai"),
         ({"providers": {"a": {"kind": "ehco"}}}, "[providers.a]: unknown kind 'ehco'; did you mean 'echo'?"),
         (

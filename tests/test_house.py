@@ -26,8 +26,13 @@ MAY_IMPORT = {
 #: Which files may import a third-party library.
 OWNERS = {
     "marshmallow": r"schemas/.*",
-    "aiosqlite": r"engine/(store|batches|arrows|reads|key_table)\.py",
+    "aiosqlite": r"engine/(store|batches|arrows|reads|listing|repeats|key_table|survey|pulse)\.py",
+    "aiohttp_apispec": r"handlers/api\.py",
+    "apispec": r"handlers/openapi\.py",
+    "swagger_ui_bundle": r"handlers/docs\.py",
     "aiohttp.web": r"handlers/.*|app\.py|commands/demo\.py",
+    "jwt": r"handlers/(tokens|jwks)\.py",
+    "prometheus_client": r"handlers/metrics\.py",
     "xllamacpp": r"providers/local_.*\.py",
     "onnxruntime": r"providers/local_.*\.py",
     "numpy": r"providers/local_.*\.py",

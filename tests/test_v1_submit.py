@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from coatcheck.engine.settings import JobSettings
-from coatcheck.handlers.v1 import priority, ttl_seconds
+from coatcheck.handlers.headers import priority, ttl_seconds
 from coatcheck.schemas.operations import OPERATIONS
 
 from .clients import REQUESTS, Answer, client, request

@@ -1,0 +1,118 @@
+"""`/openapi.json` and `/docs`: the API's document, and Swagger UI to read it and try it out.
+
+Nothing is loaded from elsewhere: Swagger UI is a Python package's files, and the page's own are in `page/`.
+"""
+
+import asyncio
+import gzip
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from aiohttp import web
+
+from ..engine.errors import NotFound
+from . import descriptions
+from .api import Handler
+
+#: The page's files with their types; those of Swagger UI are its release's own.
+_TYPES = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "page.js": "text/javascript",
+    "page.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
+
+#: Swagger UI draws with pictures that are in its style sheet.
+_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+
+_GUARDED = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
+
+
+def routes() -> list[web.RouteDef]:
+    return [
+        web.get("/openapi.json", document()),
+        web.get("/docs", page),
+        web.get("/docs/{asset:[^/]*}", asset),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    type: str
+    #: Compressed: that is how it is sent, but for the rare client that cannot read it.
+    gzipped: bytes
+    tag: str
+
+
+def document() -> Handler:
+    """The handler that answers the document, which is made at the first request."""
+    made: list[_File] = []
+
+    @descriptions.document
+    async def handle(request: web.Request) -> web.Response:
+        if not made:
+            made.append(await asyncio.to_thread(_build, request))
+        return _answer(request, made[0], "no-cache")
+
+    return handle
+
+
+@descriptions.page
+async def page(request: web.Request) -> web.Response:
+    return _answer(request, await asyncio.to_thread(_page), "no-cache")
+
+
+@descriptions.asset
+async def asset(request: web.Request) -> web.Response:
+    """A file of the page; under the address that the page has for it, it never changes."""
+    name = request.match_info["asset"]
+    if name not in _TYPES:
+        raise NotFound(f"there is nothing at {request.path}")
+    file = await asyncio.to_thread(_file, name)
+    named = request.query.get("v") == file.tag
+    return _answer(request, file, "public, max-age=31536000, immutable" if named else "no-cache")
+
+
+def _build(request: web.Request) -> _File:
+    from .openapi import build
+
+    resource = request.match_info.route.resource
+    assert resource is not None
+    return _packed("application/json", build(request.app.router, resource.canonical.removesuffix("/openapi.json")))
+
+
+@cache
+def _page() -> _File:
+    """The page, with the versions of what it loads."""
+    text = (files(__package__) / "page" / "page.html").read_text("utf-8")
+    text = re.sub(r"docs/([\w.-]+)", lambda found: f"{found[0]}?v={_file(found[1]).tag}", text)
+    return _packed("text/html", text.encode())
+
+
+@cache
+def _file(name: str) -> _File:
+    if name.startswith("swagger-ui"):
+        from swagger_ui_bundle import swagger_ui_path
+
+        return _packed(_TYPES[name], (swagger_ui_path / name).read_bytes())
+    return _packed(_TYPES[name], (files(__package__) / "page" / name).read_bytes())
+
+
+def _packed(type: str, body: bytes) -> _File:
+    return _File(type, gzip.compress(body, mtime=0), hashlib.sha256(body).hexdigest()[:16])
+
+
+def _answer(request: web.Request, file: _File, caching: str) -> web.Response:
+    headers = {**_GUARDED, "ETag": f'W/"{file.tag}"', "Cache-Control": caching, "Vary": "Accept-Encoding"}
+    if any(tag.value in (file.tag, "*") for tag in request.if_none_match or ()):
+        return web.Response(status=304, headers=headers)
+    body = file.gzipped
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+    else:
+        body = gzip.decompress(body)
+    return web.Response(body=body, headers=headers, content_type=file.type, charset="utf-8")

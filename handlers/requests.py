@@ -1,0 +1,52 @@
+"""What is known of every request: its id and its trace, for the log, for the job it submits and for the answer."""
+
+import itertools
+from collections.abc import Mapping
+
+from multidict import istr
+
+from ..engine.jobs import new_id
+from ..engine.logs import ABOUT, Subject
+from ..engine.trace import read
+from . import headers
+
+REQUEST_ID = istr("x-request-id")
+
+#: Ids of requests that bring none: random for this process, then counted. They tell requests apart and guard nothing.
+_PROCESS = new_id()[:-12]
+_numbers = itertools.count(1)
+
+
+class Asked:
+    """A request as its log lines name it. Worked out when it is needed: most polls never write a line."""
+
+    __slots__ = ("_given", "_id")
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = given
+        self._id: str | None = None
+
+    @property
+    def named(self) -> bool:
+        """Whether the request has an id: it came with one, or somebody has asked for it."""
+        return self._id is not None or REQUEST_ID in self._given
+
+    @property
+    def request_id(self) -> str:
+        """The caller's own, or one that is made up."""
+        if self._id is None:
+            self._id = headers.request_id(self._given) or f"{_PROCESS}{next(_numbers):012x}"
+        return self._id
+
+    @property
+    def job_id(self) -> str | None:
+        return None
+
+    @property
+    def trace(self) -> str | None:
+        return read(self._given)
+
+
+def present(given: Mapping[str, str]) -> Subject:
+    """What is known of the request that is being handled, whose headers are `given`."""
+    return ABOUT.get() or Asked(given)

@@ -1,0 +1,116 @@
+"""A job as its client is shown it: found for its owner, waited for, and not sent again while nothing has changed."""
+
+import asyncio
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+from aiohttp import hdrs, web
+
+from ..engine.errors import InvalidRequest, JobNotFound, UnknownKey
+from ..engine.jobs import Ticket
+from ..engine.keys import Caller
+from ..schemas import v1
+from .auth import caller
+from .gateway import GATEWAY, Gateway
+from .prefer import Preference, preference
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
+
+#: The longest that a client is told to stay away.
+_LONGEST_RETRY_SECONDS = 60
+#: How often one that waits is looked after: it may have gone.
+_LOOK_SECONDS = 5.0
+
+
+def asked(request: web.Request) -> tuple[Gateway, Caller, str]:
+    """Who asks for which job. An unknown key is told what everyone is told who may not see it: there is none."""
+    gateway = request.app[GATEWAY]
+    try:
+        who = caller(gateway, request)
+    except UnknownKey:
+        raise JobNotFound from None
+    id = request.match_info["job_id"]
+    if not id:
+        raise InvalidRequest("job_id is required", param="job_id")
+    if not _ID.fullmatch(id):
+        raise JobNotFound
+    return gateway, who, id
+
+
+async def find(request: web.Request, operation: str | None = None) -> tuple[Gateway, Ticket]:
+    """The job that is asked for, if the caller may see it and it is of that operation (None: any); raises
+    `JobNotFound`."""
+    gateway, who, id = asked(request)
+    ticket = await gateway.store.ticket(id, who.scope)
+    if ticket is None or operation not in (None, ticket.job.operation):
+        raise JobNotFound
+    return gateway, ticket
+
+
+async def wait(request: web.Request, gateway: Gateway, id: str, seconds: float) -> Ticket:
+    """The job as it is when it has ended, or when the time is over; raises `JobNotFound` if it is gone by then."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    with gateway.pool.watchers.end_of(id) as bell:
+        ticket = await gateway.store.ticket(id, None)
+        while ticket is not None and not ticket.job.state.ended:
+            left = deadline - loop.time()
+            if left <= 0 or gateway.pool.watchers.closed or has_left(request):
+                break
+            if await bell.rung(min(left, _LOOK_SECONDS)) or left <= _LOOK_SECONDS:
+                ticket = await gateway.store.ticket(id, None)
+    if ticket is None:
+        raise JobNotFound
+    return ticket
+
+
+def has_left(request: web.Request) -> bool:
+    """Whether the client has closed its connection."""
+    return request.transport is None or request.transport.is_closing()
+
+
+async def shown(request: web.Request, gateway: Gateway, ticket: Ticket) -> web.Response:
+    """The answer to a poll, after the wait that the request prefers."""
+    prefers = preference(request.headers, gateway.config.server.max_wait_seconds)
+    if prefers is not None and prefers.wait and not ticket.job.state.ended:
+        ticket = await wait(request, gateway, ticket.job.id, prefers.wait)
+    return show(request, gateway, ticket, prefers=prefers)
+
+
+def show(
+    request: web.Request,
+    gateway: Gateway,
+    ticket: Ticket,
+    more: Mapping[str, object] | None = None,
+    *,
+    prefers: Preference | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """The job with `more` keys: 200 once it has ended, 202 before, 304 where the client has it like that already."""
+    job, ended = ticket.job, ticket.job.completed_at is not None
+    head, body = v1.envelope(ticket, more)
+    # Without more, nothing but the state changes what is shown.
+    tag = f'"{job.state}"' if more is None else f'"{hashlib.blake2b(head, digest_size=9).hexdigest()}"'
+    answer: dict[str, str] = {hdrs.ETAG: tag, hdrs.CACHE_CONTROL: "private, no-cache"}
+    if not ended:
+        answer[hdrs.RETRY_AFTER] = retry_after(gateway.pool.forecast.seconds_left(job))
+    if prefers is not None:
+        answer |= prefers.headers(ended=ended)
+    if headers:
+        answer |= headers
+    known = request.headers.getall(hdrs.IF_NONE_MATCH, ())
+    if known and request.method in ("GET", "HEAD") and _matches(known, tag):
+        return web.Response(status=304, headers=answer)
+    return web.Response(body=body, status=200 if ended else 202, headers=answer, content_type="application/json")
+
+
+def retry_after(seconds: float | None) -> str:
+    """When to ask again, in whole seconds, from how long it will probably take."""
+    return "1" if seconds is None or seconds <= 1 else str(min(math.ceil(seconds), _LONGEST_RETRY_SECONDS))
+
+
+def _matches(known: Iterable[str], tag: str) -> bool:
+    """Whether If-None-Match headers name the tag, by the weak comparison (RFC 9110, 13.1.2)."""
+    return any(one.strip().removeprefix("W/") in ("*", tag) for line in known for one in line.split(","))

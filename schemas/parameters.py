@@ -1,0 +1,73 @@
+"""What requests say outside of their body, declared for the documents; the handlers read it themselves."""
+
+from typing import Any
+
+from marshmallow import fields
+
+from .answers import identifier
+from .fields import Shape, Text
+
+
+class Parameters(Shape):
+    """Absent or a value, never null."""
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        field_obj.allow_none = False
+
+
+def _patterned(pattern: str, about: str) -> Text:
+    text = Text(about)
+    text.metadata = {**text.metadata, "pattern": pattern}
+    return text
+
+
+#: Headers have names that no attribute can have.
+SubmitHeaders = Parameters.from_dict(
+    {
+        "Prefer": Text(
+            "`wait=N`: the answer is held back for up to N seconds, until the job has ended. `respond-async`: it is "
+            "not, which is the default (RFC 7240)."
+        ),
+        "Idempotency-Key": _patterned(
+            r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~]{1,255})$',
+            "1 to 255 characters of your choice. The same key with the same request is answered as the first time and "
+            "makes no other job.",
+        ),
+        "Priority": Text("`u=0` to `u=7` (RFC 9218): the order among your own waiting jobs; 0 first, 3 by default."),
+        "Cancel-After": _patterned(
+            r"^([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,9}s?)?$",
+            "When the job is cancelled if it has not ended: `90`, `90s`, `1m30s`, `1h`.",
+        ),
+        "x-bf-async-job-result-ttl": Text(
+            "Seconds that the outcome is kept, from the job's end. What is not a positive integer means the default."
+        ),
+        "x-request-id": Text("Comes back as `request_id`; made up if it is absent."),
+        "traceparent": Text("The W3C trace context, which goes on to the provider."),
+        "tracestate": Text("Goes on with `traceparent`."),
+    },
+    name="SubmitHeaders",
+)
+
+PollHeaders = Parameters.from_dict(
+    {
+        "Prefer": Text("`wait=N`: the answer is held back for up to N seconds, until the job has ended (RFC 7240)."),
+        "If-None-Match": Text("The `ETag` of the answer you have: 304 if it is still the same."),
+    },
+    name="PollHeaders",
+)
+
+EventHeaders = Parameters.from_dict(
+    {"Last-Event-ID": Text("The last event you have seen: the stream goes on after it.")}, name="EventHeaders"
+)
+
+JobPath = Parameters.from_dict({"job_id": identifier("The job's id.")}, name="JobPath")
+
+KeyPath = Parameters.from_dict({"name": Text("The key's name.", required=True)}, name="KeyPath")
+
+
+AssetPath = Parameters.from_dict({"asset": Text("The file's name.", required=True)}, name="AssetPath")
+
+JobQuery = Parameters.from_dict(
+    {"include": Text("`attempts` adds how the job came to where it is, `plan` what may become of it yet; or both.")},
+    name="JobQuery",
+)

@@ -1,0 +1,296 @@
+"""The API's document: it is valid, complete, and what the server does."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from jsonschema import ValidationError
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from coatcheck.app import create_app
+from coatcheck.engine import errors
+from coatcheck.schemas.operations import OPERATIONS
+
+from .clients import ECHO, Client, client, request
+from .documents import Document, document, events
+from .jobs import Hands
+
+ROOT = Path(__file__).parent.parent
+
+#: Headers that handlers read and that are no part of the API: HTTP's own, and what browsers say of themselves.
+HTTPS_OWN = {"accept", "accept-encoding", "content-encoding", "host", "origin", "sec-fetch-site", "authorization"}
+
+NOBODYS = "7f0c2d5e-4b1a-4e0f-9c39-51c0a7a3f1de"
+
+
+def operations(found: Document) -> Iterator[tuple[str, str, Any]]:
+    for path, item in found.paths.items():
+        for method, operation in item.items():
+            yield method, path, operation
+
+
+def contents(found: Document) -> Iterator[tuple[str, Any]]:
+    """What requests and answers hold, with where it is."""
+    for method, path, operation in operations(found):
+        if "requestBody" in operation:
+            yield f"{method} {path}", operation["requestBody"]["content"]
+        for status, response in operation["responses"].items():
+            if "content" in response:
+                yield f"{method} {path} {status}", response["content"]
+
+
+def test_the_document_is_valid(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            found = await document(c)
+            OpenAPIV31SpecValidator(found.content).validate()
+            assert found.content["openapi"] == "3.1.0"
+            ids = [operation["operationId"] for _, _, operation in operations(found)]
+            assert len(ids) == len(set(ids))
+
+    run(main())
+
+
+def test_every_route_is_in_the_document_and_no_other(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            found = await document(c)
+            routed = {
+                (route.method.lower(), route.resource.canonical)
+                for route in c.served.app.router.routes()
+                if route.method != "HEAD" and route.resource is not None
+            }
+            assert {(method, path) for method, path, _ in operations(found)} == routed
+            for method, path, operation in operations(found):
+                assert operation["summary"], f"{method} {path}"
+                tags = {tag["name"] for tag in found.content["tags"]}
+                assert set(operation["tags"]) <= tags, f"{method} {path}"
+
+    run(main())
+
+
+def test_every_refusal_is_in_the_document(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            found = await document(c)
+            known = found.content["components"]["schemas"]["RefusalDetails"]["properties"]["code"]["enum"]
+            kinds = [errors.Refusal]
+            for kind in kinds:
+                kinds.extend(kind.__subclasses__())
+            assert {kind.code for kind in kinds if kind.__module__ == errors.__name__} <= set(known)
+
+    run(main())
+
+
+def test_every_header_that_handlers_read_is_in_the_document(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            found = await document(c)
+            known = {
+                parameter["name"].lower()
+                for _, _, operation in operations(found)
+                for parameter in operation.get("parameters", ())
+            }
+            schemes = found.content["components"]["securitySchemes"].values()
+            known |= {scheme["name"].lower() for scheme in schemes if scheme["type"] == "apiKey"}
+            assert {scheme["scheme"] for scheme in schemes if scheme["type"] == "http"} == {"bearer", "basic"}
+            sources = [*(ROOT / "handlers").glob("*.py"), ROOT / "engine/trace.py"]
+            text = "\n".join(path.read_text() for path in sources)
+            reads = (
+                r'(?:headers|given)\.get(?:all)?\("([\w-]+)"',
+                r'"([\w-]+)" (?:not )?in (?:request\.)?headers\b(?!\.)',
+                r'istr\("([\w-]+)"\)',
+                r"headers\.get(?:all)?\(hdrs\.(\w+)",
+            )
+            read = {name.lower().replace("_", "-") for pattern in reads for name in re.findall(pattern, text)}
+            assert {"prefer", "priority", "cancel-after", "last-event-id", "x-request-id"} <= read
+            assert read - HTTPS_OWN <= known
+
+    run(main())
+
+
+def test_every_example_is_of_its_schema(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            found = await document(c)
+            for where, content in contents(found):
+                for media in content.values():
+                    assert media["examples"], where
+                    for title, example in media["examples"].items():
+                        values = [example["value"]]
+                        if "StreamedEvent" in str(media["schema"]):
+                            values = events(example["value"])
+                            assert values
+                        try:
+                            for value in values:
+                                found.check(value, media["schema"])
+                        except ValidationError as error:
+                            raise AssertionError(f"{where}: {title}: {error.message}") from error
+
+    run(main())
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_examples_of_requests_run(folder: Path, run: Any, operation: str) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            found, path = await document(c), f"/v1/async/{operation}"
+            examples = found.paths[path]["post"]["requestBody"]["content"]["application/json"]["examples"]
+            assert len(examples) >= 2
+            for title, example in examples.items():
+                taken = await c.ask("POST", path, example["value"])
+                assert taken.status == 202, f"{title}: {taken.text!r}"
+                found.conforms("POST", path, taken)
+                ended = await c.ended(taken.json["id"], operation)
+                found.conforms("GET", f"{path}/{taken.json['id']}", ended)
+                assert ended.json["status"] == "completed", f"{title}: {ended.text!r}"
+
+    run(main())
+
+
+class Tour:
+    """Asks, holds each answer against the document, and notes which of its answers were seen."""
+
+    def __init__(self, c: Client, found: Document) -> None:
+        self.seen: set[tuple[str, int]] = set()
+        self._client, self._document = c, found
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = await self._client.ask(method, path, body, given)
+        self._document.conforms(method, path, answer)
+        route = self._document.paths[self._document.route(path.partition("?")[0])]
+        self.seen.add((route[method.lower()]["operationId"], answer.status))
+        return answer
+
+    async def submit(self, operation: str, model: str, **headers: str) -> str:
+        answer = await self.ask("POST", f"/v1/async/{operation}", request(operation, model), **headers)
+        return str(answer.json["id"])
+
+    async def same(self, path: str) -> None:
+        """Asks twice, the second time for what has changed."""
+        answer = await self.ask("GET", path)
+        await self.ask("GET", path, If_None_Match=answer.headers["ETag"])
+
+    async def operation(self, name: str) -> None:
+        done = await self.submit(name, "echo/echo", Prefer="wait=5", Idempotency_Key=name, x_request_id="mine")
+        assert await self.submit(name, "echo/echo", Prefer="respond-async", Idempotency_Key=name) == done
+        await self.ask("POST", f"/v1/async/{name}", request(name, user="other"), Idempotency_Key=name)
+        await self.ask("POST", f"/v1/async/{name}", request(name, "nobody/x"))
+        failed = await self.submit(name, "echo/status-400", Prefer="wait=5")
+        running = await self.submit(name, "slow/hang", Cancel_After="1h")
+        waiting = await self.submit(name, "slow/echo", Priority="u=7", x_bf_async_job_result_ttl="60")
+        for id in (done, failed, running, waiting):
+            await self.same(f"/v1/async/{name}/{id}")
+            await self.same(f"/v1/async/jobs/{id}?include=attempts")
+        await self.ask("GET", f"/v1/async/{name}/{NOBODYS}")
+        await self.ask("DELETE", f"/v1/async/jobs/{waiting}")
+        for id in (waiting, running, done):
+            await self.ask("POST", f"/v1/async/jobs/{id}/cancel")
+        for id in (done, failed, NOBODYS):
+            await self.ask("POST", f"/v1/async/jobs/{id}/retry", Prefer="wait=5")
+        await self.ask("POST", f"/v1/async/jobs/{failed}/retry")
+        await self.ask("POST", f"/v1/async/jobs/{failed}/retry", Idempotency_Key=name)
+        for last in ({}, {"Last_Event_ID": "1"}, {"Last_Event_ID": "99"}):
+            await self.ask("GET", f"/v1/async/jobs/{running}/events", **last)
+        for method, what in (("DELETE", ""), ("POST", "/cancel"), ("GET", "/events"), ("GET", "")):
+            await self.ask(method, f"/v1/async/jobs/{NOBODYS}{what}")
+        await self.ask("DELETE", f"/v1/async/jobs/{running}")
+
+    async def lists(self) -> None:
+        for query in ("limit=2", "status=pending&operation=embeddings&created_after=2020-01-01", "limit=0"):
+            await self.ask("GET", f"/v1/async/jobs?{query}")
+        for path in ("/v1/providers", "/healthz", "/readyz", "/metrics", "/docs/none"):
+            await self.ask("GET", path)
+        for path in ("/openapi.json", "/docs", "/docs/page.css"):
+            await self.same(path)
+
+    async def keys(self, hands: Hands) -> None:
+        token = (await self.ask("POST", "/v1/keys", {"name": "me", "admin": True})).json["key"]
+        key = {"x_bf_vk": token}
+        limits = {"max_concurrency": 1, "requests_per_minute": 600, "max_pending": 5}
+        made = await self.ask("POST", "/v1/keys", {"name": "a", "expires_in_seconds": 60, "limits": limits}, **key)
+        await self.ask("POST", "/v1/async/embeddings", request("embeddings"), x_bf_vk=made.json["key"])
+        await self.ask("POST", "/v1/keys", {"name": "a"}, **key)
+        await self.ask("POST", "/v1/keys", {"nam": "a"}, **key)
+        await self.ask("POST", "/v1/keys/a/rotate", {"overlap_seconds": 60}, **key)
+        await self.ask("GET", "/v1/keys", **key)
+        await self.ask("GET", "/v1/keys")
+        await self.ask("GET", "/v1/async/jobs", **key)
+        hands.pass_(61)
+        await self.ask("POST", "/v1/keys/a/rotate", **key)
+        for _ in range(2):
+            await self.ask("DELETE", "/v1/keys/a", **key)
+        await self.ask("POST", "/v1/keys/a/rotate", **key)
+
+
+def test_every_answer_of_the_document_can_be_had_and_is_as_it_says(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        hands, slow = Hands(), {"kind": "echo", "concurrency": 1}
+        async with client(folder, clock=hands.clock, providers={**ECHO, "slow": slow}) as c:
+            found = await document(c)
+            tour = Tour(c, found)
+            for operation in OPERATIONS:
+                await tour.operation(operation)
+            await tour.lists()
+            await tour.keys(hands)
+            promised = {
+                (operation["operationId"], int(status))
+                for _, _, operation in operations(found)
+                for status in operation["responses"]
+                if int(status) < 400 or int(status) in (404, 409, 422)
+            }
+            assert promised - tour.seen == set()
+
+    run(main())
+
+
+def test_other_methods_are_answered_as_the_document_says(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            found = await document(c)
+            for path, item in found.paths.items():
+                for method in {"get", "post", "put", "delete", "patch"} - set(item):
+                    answer = await c.ask(method.upper(), re.sub(r"\{\w+\}", "x", path))
+                    assert answer.status == 405, f"{method} {path}: {answer.text!r}"
+                    found.conforms(method.upper(), path, answer)
+
+    run(main())
+
+
+def test_the_document_is_not_sent_again_while_it_is_the_same(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            first = await c.ask("GET", "/openapi.json")
+            again = await c.ask("GET", "/openapi.json", headers={"If-None-Match": first.headers["ETag"]})
+            assert (again.status, again.text) == (304, b"")
+            other = await c.ask("GET", "/openapi.json", headers={"If-None-Match": '"another"'})
+            assert (other.status, other.text) == (200, first.text)
+
+    run(main())
+
+
+def test_where_it_is_mounted_the_document_says_so(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        root = web.Application()
+        root.add_subapp("/ai", create_app({"providers": ECHO}, data=folder))
+        runner = web.AppRunner(root)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}/ai"
+            async with aiohttp.ClientSession() as session:
+                async with session.get(f"{url}/openapi.json") as answer:
+                    found = await answer.json()
+                assert found["servers"] == [{"url": "/ai"}]
+                assert "/v1/async/embeddings" in found["paths"]
+                async with session.get(f"{url}/healthz") as answer:
+                    assert answer.status == 200
+        finally:
+            await runner.cleanup()
+
+    run(main())

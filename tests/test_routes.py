@@ -1,0 +1,156 @@
+"""Who may use which route: the cases are made from the router and from what each handler declares."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from coatcheck.app import create_app
+from coatcheck.handlers.api import Declaration, Policy
+from coatcheck.schemas.operations import OPERATIONS
+
+from .clients import ECHO, Client, client, request
+from .jobs import Hands
+
+ALICE, BOB, ADMIN = "sk-bf-alice", "sk-bf-bob", "sk-bf-admin"
+AUTH = {
+    "keys": [
+        {"name": "alice", "key": ALICE},
+        {"name": "bob", "key": BOB},
+        {"name": "root", "key": ADMIN, "admin": True},
+    ]
+}
+
+NOBODYS = "7f0c2d5e-4b1a-4e0f-9c39-51c0a7a3f1de"
+
+#: The answers to those who may not: status, code.
+NO_KEY = (401, "virtual_key_required")
+UNKNOWN_KEY = (400, "virtual_key_not_found")
+EXPIRED_KEY = (401, "virtual_key_expired")
+NO_ADMIN = (403, "forbidden")
+NO_JOB = (404, "job_not_found")
+
+
+def routes() -> Iterator[tuple[str, str, Policy | None]]:
+    """Each route's method, path and policy."""
+    for route in create_app({"providers": ECHO}).router.routes():
+        assert isinstance(route.resource, web.Resource)
+        yield route.method, route.resource.canonical, Declaration.of(route.handler).policy
+
+
+def of(*policies: Policy) -> Any:
+    """The routes with one of these policies, as cases."""
+    cases = [(method, path) for method, path, policy in routes() if policy in policies]
+    return pytest.mark.parametrize(("method", "path"), cases, ids=[f"{method} {path}" for method, path in cases])
+
+
+def test_every_route_declares_who_may_use_it() -> None:
+    assert [(method, path) for method, path, policy in routes() if policy is None] == []
+    assert {policy for _, _, policy in routes()} == set(Policy)
+
+
+def operation_of(path: str) -> str:
+    """The operation whose jobs the path names, or that it submits."""
+    found = re.fullmatch(r"/v1/async/(.+?)(/\{job_id\}.*)?", path)
+    return found[1] if found and found[1] in OPERATIONS else "embeddings"
+
+
+@dataclass(frozen=True)
+class House:
+    """A server with keys."""
+
+    client: Client
+    #: A token that was valid once.
+    expired: str
+
+    async def job(self, path: str) -> str:
+        """A job of Alice's that the path can name, and that has ended."""
+        operation, alice = operation_of(path), self.client.with_key(ALICE)
+        id = await alice.submit(operation)
+        await alice.ended(id, operation)
+        return id
+
+    async def ask(self, method: str, path: str, key: str | None, id: str = NOBODYS) -> tuple[int, str | None]:
+        """Asks what would do, were it not for the key; the status, and the code of an error. An answer to HEAD has
+        none."""
+        body = request(operation_of(path)) if path.removeprefix("/v1/async/") in OPERATIONS else None
+        filled = path.format(job_id=id, name="late", asset="page.css")
+        answer = await self.client.ask(method, filled, body, {"x-bf-vk": key} if key else None)
+        if answer.status >= 400 and method != "HEAD":
+            assert answer.message
+            return answer.status, answer.code
+        return answer.status, None
+
+
+@asynccontextmanager
+async def house(folder: Path) -> AsyncIterator[House]:
+    hands = Hands()
+    async with client(folder, auth=AUTH, clock=hands.clock) as c:
+        late = {"name": "late", "expires_in_seconds": 60, "admin": True}
+        made = await c.with_key(ADMIN).ask("POST", "/v1/keys", late)
+        hands.pass_(61)
+        yield House(c, made.json["key"])
+
+
+def seen(method: str, expected: tuple[int, str]) -> tuple[int, str | None]:
+    """What is seen of the answer that is expected."""
+    return (expected[0], None) if method == "HEAD" else expected
+
+
+@of(Policy.PUBLIC)
+def test_a_public_route_takes_anyone(folder: Path, run: Any, method: str, path: str) -> None:
+    async def main() -> None:
+        async with house(folder) as h:
+            for key in (None, "sk-bf-wrong", h.expired):
+                status, _ = await h.ask(method, path, key)
+                assert status == 200, key
+
+    run(main())
+
+
+@of(Policy.KEY)
+def test_a_route_with_a_key_takes_whoever_has_one(folder: Path, run: Any, method: str, path: str) -> None:
+    async def main() -> None:
+        async with house(folder) as h:
+            assert await h.ask(method, path, None) == seen(method, NO_KEY)
+            assert await h.ask(method, path, "sk-bf-wrong") == seen(method, UNKNOWN_KEY)
+            assert await h.ask(method, path, h.expired) == seen(method, EXPIRED_KEY)
+            for key in (ALICE, ADMIN):
+                status, _ = await h.ask(method, path, key)
+                assert status in (200, 202), key
+
+    run(main())
+
+
+@of(Policy.OWNER)
+def test_a_route_of_a_job_takes_its_owner_and_admins(folder: Path, run: Any, method: str, path: str) -> None:
+    async def main() -> None:
+        async with house(folder) as h:
+            id = await h.job(path)
+            assert await h.ask(method, path, None, id) == seen(method, NO_KEY)
+            for key in ("sk-bf-wrong", h.expired, BOB):
+                assert await h.ask(method, path, key, id) == seen(method, NO_JOB), key
+            for key in (ALICE, ADMIN):
+                # There is nothing to be cancelled or repeated: that is told to those who may see the job.
+                assert (await h.ask(method, path, key, await h.job(path)))[0] in (200, 204, 409), key
+                assert await h.ask(method, path, key) == seen(method, NO_JOB)
+
+    run(main())
+
+
+@of(Policy.ADMIN)
+def test_a_route_of_admins_takes_nobody_else(folder: Path, run: Any, method: str, path: str) -> None:
+    async def main() -> None:
+        async with house(folder) as h:
+            assert await h.ask(method, path, None) == seen(method, NO_KEY)
+            assert await h.ask(method, path, "sk-bf-wrong") == seen(method, UNKNOWN_KEY)
+            assert await h.ask(method, path, h.expired) == seen(method, EXPIRED_KEY)
+            assert await h.ask(method, path, ALICE) == seen(method, NO_ADMIN)
+            assert (await h.ask(method, path, ADMIN))[0] not in (401, 403, 404, 500)
+
+    run(main())

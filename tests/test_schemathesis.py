@@ -1,0 +1,118 @@
+"""Requests that nobody thought of: made from the document, and answered as it says, whatever they are.
+
+COATCHECK_FUZZ_EXAMPLES=1000 python -m pytest tests/test_schemathesis.py   # a longer run
+"""
+
+import asyncio
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from .clients import ECHO, REQUESTS, request
+from .servers import ServerProcess
+
+#: Of each route, in each of two modes.
+EXAMPLES = int(os.environ.get("COATCHECK_FUZZ_EXAMPLES", "10"))
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+ADMIN = "sk-bf-admin"
+TABLES: dict[str, Any] = {
+    "providers": ECHO,
+    "auth": {"keys": [{"name": "root", "key": ADMIN, "admin": True}]},
+    "server": {"max_wait_seconds": 1},
+    "jobs": {"shutdown_grace_seconds": 0},
+}
+KEY = {"x-bf-vk": ADMIN}
+
+
+class Explorer:
+    """Asks one server for what can be asked of it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._session = requests.Session()
+        self._document = schemathesis.openapi.from_url(f"{url}/openapi.json")
+        self.statuses: set[tuple[str, int]] = set()
+
+    def explore(self) -> None:
+        for found in self._document.get_all_operations():
+            self._ask(found.ok(), GenerationMode.POSITIVE)
+            # Where nothing is asked, nothing can be wrong.
+            with suppress(Unsatisfiable):
+                self._ask(found.ok(), GenerationMode.NEGATIVE)
+
+    def _ask(self, operation: Any, mode: GenerationMode) -> None:
+        known = st.sampled_from(self._known(operation.label))
+
+        @settings(
+            max_examples=EXAMPLES,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode), names=st.just({}) | known, runs=st.booleans())
+        def check(case: Case, names: dict[str, str], runs: bool) -> None:
+            # Left to chance, no job and no key would ever be found, and no model would exist.
+            for name in names.keys() & (case.path_parameters or {}).keys():
+                case.path_parameters[name] = names[name]
+            if runs and isinstance(case.body, dict) and "model" in case.body:
+                case.body["model"] = "echo/echo"
+            answer = case.call(base_url=self._url, session=self._session, headers=KEY, timeout=20)
+            self.statuses.add((operation.label, answer.status_code))
+            case.validate_response(answer, checks=CHECKS)
+
+        check()
+
+    def _known(self, label: str) -> list[dict[str, str]]:
+        """What the places in the path of a route may hold: jobs that have ended, or will at once, and a key."""
+        found = re.fullmatch(r"GET /v1/async/(.+)/\{job_id\}", label)
+        operation = found[1] if found and found[1] in REQUESTS else "embeddings"
+        self._post("/v1/keys", {"name": "kept"})
+        jobs = [
+            self._post(f"/v1/async/{operation}", request(operation, model))
+            for model in ("echo/echo", "echo/status-400")
+        ]
+        return [{"job_id": job["id"], "name": "kept", "asset": "page.css"} for job in jobs]
+
+    def _post(self, path: str, body: Any) -> Any:
+        return self._session.post(self._url + path, json=body, headers=KEY, timeout=20).json()
+
+
+def test_whatever_is_asked_is_answered_as_the_document_says(folder: Path) -> None:
+    async def main() -> None:
+        async with ServerProcess(folder, TABLES) as server:
+            assert server.url is not None
+            explorer = await asyncio.to_thread(Explorer, server.url)
+            await asyncio.to_thread(explorer.explore)
+            # It came further than to refusals.
+            assert ("POST /v1/async/chat/completions", 202) in explorer.statuses
+            assert {status for _, status in explorer.statuses} >= {200, 201, 202, 204, 400, 404, 409}
+            assert "Traceback" not in server.log.read_text()
+
+    # A longer run takes longer than a test may; each of its requests is bounded.
+    asyncio.run(main())
