@@ -15,7 +15,9 @@ from aiohttp import web
 from coatcheck.app import create_app
 from coatcheck.providers.local import LocalOptions
 
+from .answers import reason, text
 from .options import FAILED, OK
+from .terminal import Region, Terminal, fitted
 
 _POLL_SECONDS = 0.2
 #: After that long something is wrong, even on a slow machine.
@@ -131,9 +133,10 @@ async def _show(session: aiohttp.ClientSession, jobs: list[_Job]) -> int:
 
 async def _watch(session: aiohttp.ClientSession, jobs: list[_Job]) -> None:
     """Polls every job to its end; on a terminal each line is redrawn, elsewhere each change is a line."""
-    live = sys.stdout.isatty()
-    if live:
-        print("\n".join(job.line() for job in jobs))
+    terminal = Terminal(sys.stdout)
+    region = Region(sys.stdout) if terminal.live else None
+    if region:
+        region.draw([fitted(job.line(), terminal.width - 1).rstrip() for job in jobs])
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not all(job.ended for job in jobs) and time.monotonic() < deadline:
         await asyncio.sleep(_POLL_SECONDS)
@@ -146,29 +149,24 @@ async def _watch(session: aiohttp.ClientSession, jobs: list[_Job]) -> None:
             if status != job.story[-1]:
                 took = f" after {time.monotonic() - job.began:.1f} s" if status in _ANSWERED else ""
                 job.story.append(status + took)
-                if not live:
+                if region is None:
                     print(job.line(), flush=True)
-        if live:
-            print(f"\x1b[{len(jobs)}A" + "\n".join(f"\x1b[K{job.line()}" for job in jobs), flush=True)
+        if region:
+            region.draw([fitted(job.line(), terminal.width - 1).rstrip() for job in jobs])
 
 
 def _answer(job: _Job) -> str:
     if "error" in job.shown:
-        return str(job.shown["error"]["error"]["message"])
-    result = job.shown.get("result", {})
-    if job.operation == "chat/completions":
-        return str(result["choices"][0]["message"]["content"])
-    if job.operation == "completions":
-        return str(result["choices"][0]["text"])
-    if job.operation == "responses":
-        return str(result["output"][-1]["content"][0]["text"])
-    if job.operation == "embeddings":
-        first, second, third = (item["embedding"] for item in result["data"])
-        return (
-            f"3 vectors of {len(first)} numbers; the first is like the second ({_cosine(first, second):.2f}), "
-            f"not like the third ({_cosine(first, third):.2f})"
-        )
-    return ""
+        return reason(job.shown)
+    if "result" not in job.shown:
+        return ""
+    if job.operation != "embeddings":
+        return text(job.operation, job.shown["result"])
+    first, second, third = (item["embedding"] for item in job.shown["result"]["data"])
+    return (
+        f"3 vectors of {len(first)} numbers; the first is like the second ({_cosine(first, second):.2f}), "
+        f"not like the third ({_cosine(first, third):.2f})"
+    )
 
 
 def _cosine(a: list[float], b: list[float]) -> float:

@@ -11,6 +11,17 @@ from typing import Any
 
 import pytest
 
+from coatcheck.cli import COMMANDS
+from coatcheck.commands.options import (
+    EXIT_CODES,
+    FAILED,
+    INTERRUPTED,
+    JOB_FAILED,
+    MISUNDERSTOOD,
+    OK,
+    UNFINISHED,
+)
+
 from .clients import ECHO
 from .servers import ServerProcess, render_toml
 
@@ -29,6 +40,32 @@ def test_without_a_command_it_says_what_there_is(folder: Path) -> None:
     assert done.returncode == 2
     assert "COMMAND" in done.stderr
     assert "serve" in coatcheck(folder, "--help").stdout
+
+
+def test_every_command_option_and_exit_code_is_in_the_documents(folder: Path) -> None:
+    written = (Path(__file__).parent.parent / "docs/cli.md").read_text()
+    for command in COMMANDS:
+        assert f"| `{command} " in written or f"| `{command}` " in written, command
+    for command in ("submit", "get", "wait", "jobs", "cancel", "retry", "explain", "providers", "check"):
+        told = coatcheck(folder, command, "--help").stdout
+        for option in re.findall(r"--[a-z][a-z-]+", told):
+            assert option == "--help" or f"{option}" in written, f"{command} {option}"
+    codes = re.findall(r"^  (\d+) ", EXIT_CODES, re.MULTILINE)
+    assert [*map(int, codes)] == [OK, FAILED, MISUNDERSTOOD, JOB_FAILED, UNFINISHED, INTERRUPTED]
+    assert re.findall(r"^\| (\d+) \|", written, re.MULTILINE) == codes
+    assert EXIT_CODES in coatcheck(folder, "--help").stdout
+
+
+@pytest.mark.parametrize("command", ["submit", "get", "wait", "jobs", "cancel", "retry", "explain", "providers"])
+def test_a_command_that_asks_a_server_imports_none(folder: Path, command: str) -> None:
+    """A person waits for each of them; the server's libraries take several times as long to import."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "coatcheck.cli", command, "--help"],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "coatcheck.commands.client" in imported
+    assert imported.isdisjoint({"aiohttp", "asyncio", "marshmallow", "orjson", "coatcheck.app"})
 
 
 @pytest.mark.parametrize(
@@ -57,43 +94,6 @@ def test_a_typing_error_in_the_configuration_stops_the_start(folder: Path) -> No
     done = coatcheck(folder, "serve")
     assert done.returncode == 1
     assert done.stderr == "coatcheck: [jobs]: unknown key 'max_pendin'; did you mean 'max_pending'?\n"
-
-
-def test_keys_are_made_listed_and_removed_while_no_server_runs(folder: Path) -> None:
-    (folder / "config.toml").write_text(render_toml({"providers": ECHO}))
-    made = coatcheck(folder, "keys", "add", "alice", "--admin")
-    assert made.returncode == 0
-    assert re.fullmatch(r"sk-bf-[\w-]{43}\n", made.stdout)
-    assert "not shown again" in made.stderr
-    again = coatcheck(folder, "keys", "add", "alice")
-    assert (again.returncode, again.stdout) == (1, "")
-    assert "there is a key of the name 'alice' already" in again.stderr
-    assert re.match(r"alice +admin +\d{4}-", coatcheck(folder, "keys", "list").stdout)
-    assert coatcheck(folder, "keys", "remove", "alice").returncode == 0
-    assert coatcheck(folder, "keys", "list").stdout == ""
-
-
-def test_keys_are_made_through_the_server_that_owns_the_database(folder: Path, run: Any) -> None:
-    async def main() -> None:
-        async with ServerProcess(folder, {"providers": ECHO}) as server:
-            environ = {"COATCHECK_URL": server.url or ""}
-            made = await asyncio.to_thread(coatcheck, folder, "keys", "add", "root", "--admin", environ=environ)
-            assert made.returncode == 0, made.stderr
-            closed = await asyncio.to_thread(coatcheck, folder, "keys", "add", "user", environ=environ)
-            assert closed.returncode == 1
-            assert "refused: virtual key is required; set COATCHECK_KEY to an admin's key" in closed.stderr
-            environ["COATCHECK_KEY"] = made.stdout.strip()
-            for arguments in (["add", "user"], ["remove", "user"]):
-                done = await asyncio.to_thread(coatcheck, folder, "keys", *arguments, environ=environ)
-                assert done.returncode == 0, done.stderr
-            listed = await asyncio.to_thread(coatcheck, folder, "keys", "list", environ=environ)
-            assert [line.split()[0] for line in listed.stdout.splitlines()] == ["root"]
-            nobody = await asyncio.to_thread(
-                coatcheck, folder, "keys", "list", environ={"COATCHECK_URL": "http://127.0.0.1:9"}
-            )
-            assert "none answers at http://127.0.0.1:9 (set COATCHECK_URL)" in nobody.stderr
-
-    run(main())
 
 
 def test_a_port_that_is_taken_is_one_line(folder: Path, run: Any) -> None:

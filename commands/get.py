@@ -1,0 +1,33 @@
+"""`coatcheck get`: shows a job, and its answer if there is one."""
+
+import argparse
+import sys
+
+from . import ids
+from .answers import code, present, print_json
+from .client import Server
+from .options import EXIT_CODES
+from .terminal import Terminal
+from .watching import job
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "get",
+        help="show a job, and its answer if there is one",
+        description="The answer goes to standard output, all else to standard error.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("id", metavar="ID", help=ids.HELP)
+    command.add_argument("--json", action="store_true", help="print the job as JSON")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    server = Server.configured()
+    shown = job(server, ids.find(server, options.id))
+    if options.json:
+        print_json(shown)
+        return code(shown)
+    return present(shown, Terminal(sys.stdout), Terminal(sys.stderr))

@@ -1,0 +1,102 @@
+"""`coatcheck jobs`: lists jobs, newest first."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from .answers import as_json
+from .client import Server
+from .moments import between, brief, lasted, moment, now
+from .options import OK, duration
+from .terminal import Terminal
+from .watching import state
+
+#: The most that the server puts on a page.
+_PAGE = 100
+_STATUSES = ("pending", "processing", "completed", "failed", "cancelled")
+_HEAD = ("ID", "STATUS", "OPERATION", "MODEL", "AGE", "TOOK")
+#: A terminal narrower than this is shown no operations.
+_NARROW = 72
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "jobs",
+        help="list jobs, newest first",
+        description="Your key's jobs, newest first; an admin's key sees every owner's. What has expired is gone.",
+    )
+    command.add_argument("--status", choices=_STATUSES, help="failed includes cancelled jobs")
+    command.add_argument("--operation", metavar="NAME", help="as chat/completions")
+    command.add_argument("--provider", metavar="NAME", help="that runs, ran or is next")
+    command.add_argument("--model", metavar="NAME", help="as the submit named it")
+    command.add_argument("--since", type=duration, metavar="S", help="submitted within the last 90s, 10m, 1h, 2d")
+    many = command.add_mutually_exclusive_group()
+    many.add_argument("--limit", type=_count, default=20, metavar="N", help="default: 20")
+    many.add_argument("--all", action="store_true", help="without a limit")
+    command.add_argument("--json", action="store_true", help='print JSON: {"data": [job, …]}')
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    pages = _pages(Server.configured(), options)
+    if options.json:
+        _print_json(pages)
+        return OK
+    out, err = Terminal(sys.stdout), Terminal(sys.stderr)
+    shown = [index for index, name in enumerate(_HEAD) if name != "OPERATION" or out.width >= _NARROW]
+    head = [_HEAD[index] for index in shown]
+    widths: list[int] = []
+    for page in pages:
+        rows = [[_row(job)[index] for index in shown] for job in page]
+        widths = out.table(head, rows, flexible=head.index("MODEL"), widths=widths)
+    if not widths:
+        err.say("There are no such jobs." if _filters(options) else "There are no jobs.")
+    return OK
+
+
+def _pages(server: Server, options: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
+    """The jobs that are asked for, page by page; no page is empty."""
+    left = None if options.all else options.limit
+    query = _filters(options)
+    while left is None or left > 0:
+        asked = {**query, "limit": _PAGE if left is None else min(left, _PAGE)}
+        answer = server.ask("GET", f"/v1/async/jobs?{urlencode(asked)}").json
+        if answer["data"]:
+            yield answer["data"]
+        if "next" not in answer:
+            return
+        query["cursor"] = answer["next"]
+        left = None if left is None else left - len(answer["data"])
+
+
+def _filters(options: argparse.Namespace) -> dict[str, str]:
+    given = {name: getattr(options, name) for name in ("status", "operation", "provider", "model")}
+    found = {name: value for name, value in given.items() if value is not None}
+    if options.since is not None:
+        found["created_after"] = (now() - timedelta(seconds=options.since)).isoformat()
+    return found
+
+
+def _row(job: dict[str, Any]) -> tuple[str, ...]:
+    age = (now() - moment(job["created_at"])).total_seconds()
+    took = lasted(between(job["created_at"], job["completed_at"])) if "completed_at" in job else ""
+    return job["id"][:8], state(job), job["operation"], job["model"], brief(age), took
+
+
+def _print_json(pages: Iterator[list[dict[str, Any]]]) -> None:
+    """One document, written as the pages come: there may be a million jobs."""
+    sys.stdout.write('{"data": [')
+    comma = ""
+    for page in pages:
+        sys.stdout.write(comma + ", ".join(as_json(job) for job in page))
+        comma = ", "
+    sys.stdout.write("]}\n")
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of jobs")
+    return int(text)

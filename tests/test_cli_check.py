@@ -1,0 +1,220 @@
+"""`coatcheck check`: what would keep a server from working, and what to do about it."""
+
+import asyncio
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from coatcheck.engine.migrations import MIGRATIONS
+
+from .clients import ECHO
+from .servers import ServerProcess, Upstream, gateway, render_toml
+from .shells import Done, Shell, answering
+
+TOKEN = "sk-bf-" + "a" * 43
+
+
+def lines(done: Done) -> dict[str, str]:
+    """What was found, by its subject, with its mark."""
+    found: dict[str, str] = {}
+    for line in done.out.splitlines():
+        if subject := line[2:18].strip():
+            said = f"{line[0]} {line[19:]}"
+            found[subject] = f"{found[subject]} | {said}" if subject in found else said
+    return found
+
+
+async def check(folder: Path, tables: Any, *more: str, **environ: str) -> Done:
+    (folder / "config.toml").write_text(render_toml(tables))
+    return await Shell(folder, environ.pop("url", "http://127.0.0.1:9"), environ)("check", *more)
+
+
+def test_a_fresh_folder_passes_and_is_left_as_it_is(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        done = await check(folder, {"providers": ECHO})
+        assert done.code == 0
+        found = lines(done)
+        assert found["configuration"] == "✓ config.toml can be used; 1 provider"
+        assert found["database"].endswith("coatcheck.db is not there yet; the first start makes it")
+        assert found["keys"] == "✓ none: the server is open to this machine"
+        assert found["provider echo"] == "✓ answers"
+        assert os.listdir(folder) == ["config.toml"]
+
+    run(main())
+
+
+def test_a_configuration_that_cannot_be_used_is_all_that_is_said(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        done = await check(folder, {"jobs": {"max_pendin": 5}}, "--json")
+        message = "[jobs]: unknown key 'max_pendin'; did you mean 'max_pending'?"
+        assert (done.code, done.json) == (
+            1, {"ok": False, "findings": [{"subject": "configuration", "level": "failed", "message": message}]},
+        )  # fmt: skip
+
+    run(main())
+
+
+def test_a_database_that_a_server_owns_is_asked_for_there(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        tables = {"providers": ECHO, "auth": {"keys": [{"name": "me", "key": TOKEN, "admin": True}]}}
+        async with ServerProcess(folder, tables) as server:
+            url = server.url or ""
+            sh = Shell(folder, url, {"COATCHECK_KEY": TOKEN})
+            found = lines(await sh("check"))
+            assert found["database"] == f"✓ owned by the server at {url}, which is ready"
+            assert found["keys"] == "✓ 1, of which 1 are admins'"
+            without = await Shell(folder, url)("check")
+            assert without.code == 0
+            cure = "set COATCHECK_KEY to an admin's key"
+            assert lines(without)["keys"] == f"! {url} refused: virtual key is required; {cure}"
+            lost = await Shell(folder, "http://127.0.0.1:9")("check")
+            assert lost.code == 1
+            assert f"is owned by another process (pid {server.pid})" in lines(lost)["database"]
+            assert "no server answers at http://127.0.0.1:9" in lost.out
+
+    run(main())
+
+
+def test_a_server_that_stops_is_not_ready(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with gateway(folder, providers=ECHO) as served:
+            (folder / "config.toml").write_text(render_toml({"providers": ECHO}))
+            await served.gateway.pool.drain(0)
+            done = await Shell(folder, served.url)("check")
+            assert done.code == 1
+            assert lines(done)["database"].startswith(f"✗ {served.url} refused: ")
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (b"This is no database. " * 50, "cannot be read: file is not a database"),
+        ("PRAGMA application_id = 7", "is of another application"),
+        (f"PRAGMA user_version = {len(MIGRATIONS) + 1}", "was written by a newer Coatcheck"),
+        ("PRAGMA user_version = 1", f"is sound; the next start brings it from schema 1 to {len(MIGRATIONS)}"),
+    ],
+)  # fmt: skip
+def test_a_database_that_nobody_owns_is_looked_at(folder: Path, run: Any, spoil: bytes | str, reason: str) -> None:
+    async def main() -> None:
+        async with gateway(folder, providers=ECHO):
+            pass
+        path = folder / "coatcheck.db"
+        if isinstance(spoil, bytes):
+            path.write_bytes(spoil)
+        else:
+            with closing(sqlite3.connect(path)) as db:
+                db.executescript(spoil)
+        done = await check(folder, {"providers": ECHO})
+        assert reason in lines(done)["database"]
+        assert done.code == (0 if "is sound" in reason else 1)
+        assert lines(done)["database"][0] == ("✓" if "is sound" in reason else "✗")
+
+    run(main())
+
+
+def test_a_damaged_database_is_found_out(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with gateway(folder, providers=ECHO):
+            pass
+        path = folder / "coatcheck.db"
+        with closing(sqlite3.connect(path)) as db:
+            ((page,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'job'")
+            ((size,),) = db.execute("PRAGMA page_size")
+        # Where the page's first free block begins.
+        raw = bytearray(path.read_bytes())
+        raw[(page - 1) * size + 1 : (page - 1) * size + 3] = b"\x0f\xff"
+        path.write_bytes(raw)
+        done = await check(folder, {"providers": ECHO})
+        assert done.code == 1
+        assert "coatcheck.db is damaged: " in lines(done)["database"]
+        assert "→ bring back a copy of it" in done.out
+
+    run(main())
+
+
+def test_keys_are_counted_and_those_that_end_soon_are_named(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        (folder / "config.toml").write_text(render_toml({"providers": ECHO}))
+        sh = Shell(folder, "http://127.0.0.1:9")
+        assert (await sh("keys", "add", "root", "--admin")).code == 0
+        assert (await sh("keys", "add", "brief", "--expires-in", "2d")).code == 0
+        assert (await sh("keys", "add", "long", "--expires-in", "30d")).code == 0
+        done = await check(folder, {"providers": ECHO})
+        assert done.code == 0
+        assert lines(done)["keys"].split(" | ") == ["✓ 3, of which 1 are admins'", "! brief ends in 2 d"]
+        assert "→ `coatcheck keys rotate brief` gives it a new token" in done.out
+        await sh("keys", "remove", "root")
+        assert "! none is an admin's: nobody can look after the server" in lines(await sh("check"))["keys"]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("tables", "reason"),
+    [
+        ({"server": {"host": "0.0.0.0"}}, "✗ none, and 0.0.0.0 can be reached from elsewhere"),
+        ({"auth": {"required": True}}, "✗ none, and one is required: nobody can submit"),
+        ({"auth": {"keys": [{"name": "a", "key_env": "NOT_SET"}]}}, "✗ [[auth.keys]] 'a': the environment variable"),
+        ({"auth": {"keys": [{"name": "a", "key": TOKEN}]}}, "! none is an admin's: nobody can look after the server"),
+    ],
+)
+def test_a_server_that_could_not_be_used_for_want_of_a_key_fails(
+    folder: Path, run: Any, tables: Any, reason: str
+) -> None:
+    async def main() -> None:
+        done = await check(folder, {"providers": ECHO, **tables})
+        assert reason in lines(done)["keys"]
+        assert done.code == (1 if reason[0] == "✗" else 0)
+
+    run(main())
+
+
+def test_each_provider_is_asked_whether_it_is_there(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with Upstream() as upstream:
+            done = await check(
+                folder,
+                {
+                    "providers": {
+                        "here": {"kind": "openai", "base_url": upstream.url},
+                        "gone": {"kind": "openai", "base_url": "http://127.0.0.1:9/v1"},
+                        "keyed": {"kind": "openai", "api_key_env": "NOT_SET_HERE"},
+                        "bare": {"kind": "openai", "base_url": "https://nowhere.invalid/v1"},
+                        "models": {"kind": "local", "models_dir": str(folder / "empty")},
+                    }
+                },
+            )
+            found = lines(done)
+            assert done.code == 1
+            assert found["provider here"].startswith("✓ answers")
+            assert found["provider gone"].startswith("✗ provider gone could not be reached")
+            assert found["provider keyed"] == "✗ api_key_env: the environment variable NOT_SET_HERE is not set"
+            assert found["provider bare"].startswith("✗ ")
+            assert "coatcheck models pull" in found["provider models"]
+
+    run(main())
+
+
+def test_the_providers_are_asked_at_once(folder: Path, run: Any) -> None:
+    """Each is answered when all have been asked: one after the other they would never be."""
+    asked = asyncio.Barrier(3)
+
+    async def answer(request: web.Request) -> web.Response:
+        await asked.wait()
+        return web.json_response({"object": "list", "data": []})
+
+    async def main() -> None:
+        async with answering(answer) as url:
+            done = await check(
+                folder, {"providers": {name: {"kind": "openai", "base_url": f"{url}/v1"} for name in ("a", "b", "c")}}
+            )
+            assert done.code == 0, done.out
+
+    run(main())
