@@ -8,7 +8,7 @@ FILES := $(shell find app.py cli.py commands engine handlers providers schemas -
 INSTALLED := $(VENV)/installed-$(FILES)
 TEST_MODELS := smollm2-135m-instruct minilm-l6-v2
 
-.PHONY: demo serve test check bench bench-long kill clean
+.PHONY: demo serve test check bench bench-long storm clean
 
 demo: $(INSTALLED)
 	@$(BIN)/coatcheck models pull
@@ -38,9 +38,9 @@ bench: $(INSTALLED)
 bench-long: $(INSTALLED)
 	$(BIN)/python -m bench --long
 
-# A hundred rounds of kill -9 under load.
-kill: $(INSTALLED)
-	COATCHECK_KILL_ROUNDS=100 $(BIN)/python -m pytest tests/test_kill.py
+# A hundred rounds of kill -9 under load; other options: make storm STORM="--rounds 1000 --seed 7".
+storm: $(INSTALLED)
+	$(BIN)/python -m tests.storm $(STORM)
 
 $(INSTALLED): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import crowd, history, million, rows, starts, throughput
+from . import crowd, history, million, rows, starts, streams, throughput, waiters
 from .rows import Measured, Row
 
 
@@ -28,6 +28,11 @@ MEASUREMENTS = (
     Measurement(rows=(rows.SUBMIT,), take=throughput.submits),
     Measurement(rows=(rows.POLL,), take=throughput.known_polls),
     Measurement(rows=(rows.DONE,), take=throughput.jobs_done),
+    Measurement(rows=(rows.CONDITIONAL,), take=throughput.conditional),
+    Measurement(rows=(rows.IDEMPOTENT,), take=throughput.idempotent),
+    Measurement(rows=(rows.JWT,), take=throughput.with_tokens),
+    Measurement(rows=(rows.WAITERS_MEMORY, rows.WAITERS_LAG, rows.WAITERS_WOKEN), take=waiters.waiters),
+    Measurement(rows=(rows.STREAMS_MEMORY, rows.STREAMS_LAG, rows.STREAMS_LATE), take=streams.streams),
     Measurement(rows=(rows.HELD, rows.HELD_MEMORY), take=crowd.held),
     Measurement(rows=(rows.HELD_TWICE, rows.HELD_TWICE_MEMORY), take=crowd.held_twice, long=True),
     Measurement(rows=(rows.PENDING_START,), take=starts.first_claim),

@@ -8,22 +8,9 @@ import sys
 import time
 from contextlib import suppress
 
-from .load import Load
+from .loading import chat, load, probe
 from .rows import HELD, HELD_MEMORY, HELD_TWICE, HELD_TWICE_MEMORY, Measured
-from .servers import (
-    CHAT,
-    HERE,
-    PATIENCE_SECONDS,
-    Loading,
-    Server,
-    Unmeasured,
-    chat,
-    gateway,
-    load,
-    raw,
-    scratch,
-    upstream,
-)  # fmt: skip
+from .servers import CHAT, HERE, PATIENCE_SECONDS, Server, Unmeasured, gateway, scratch, upstream
 from .throughput import completed
 
 COUNT = 10_000
@@ -42,33 +29,33 @@ def held_twice() -> Measured:
 
 
 def _crowd(wanted: int, name: str, memory: str) -> Measured:
-    count = _affordable(wanted)
+    count = affordable(wanted)
     with scratch() as folder:
         with upstream(folder) as slow:
             client = _client_bytes(slow, count)
         # Another upstream, and so another port: the first one's connections are not waited for.
         with upstream(folder) as slow, gateway(folder, slow=slow, concurrency=count) as server:
-            quiet = _probe(server)
+            quiet = probe(server)
             load(server, [chat("echo/echo")], f"--count={WARM_UP}", "--seconds=60")
-            lag_quiet = _lag(quiet)
+            lag_quiet = quiet.end(now=True)
             before = server.memory()
             began = time.perf_counter()
-            ramp = _probe(server)
+            ramp = probe(server)
             taken = load(server, [chat("slow/model")], f"--count={count}", "--seconds=300", "--ids")
-            _until_held(slow, count)
+            until_held(slow, count)
             ramped = time.perf_counter() - began
-            lag_ramp = _lag(ramp)
-            holding = _probe(server)
+            lag_ramp = ramp.end(now=True)
+            holding = probe(server)
             ours = server.memory() - before
             time.sleep(1)
-            lag_held = _lag(holding)
+            lag_held = holding.end(now=True)
             began = time.perf_counter()
-            drain = _probe(server)
+            drain = probe(server)
             slow.ask("POST", "/answer")
             for ids in taken.ids:
                 server.wait(ids[-1], "completed")
             drained = time.perf_counter() - began
-            lag_drain = _lag(drain)
+            lag_drain = drain.end(now=True)
             asked = slow.ask("GET", "/healthz")["asked"]
         if asked != count:
             raise Unmeasured(f"the upstream was called {asked} times for {count} jobs")
@@ -91,16 +78,7 @@ def _crowd(wanted: int, name: str, memory: str) -> Measured:
     )
 
 
-def _probe(server: Server) -> Loading:
-    """Asks for /healthz a hundred times a second: what that waits is the lag of the server's loop, and more."""
-    return Loading(server, [raw("GET", "/healthz")], "--connections=1", "--rate=100", "--seconds=600")
-
-
-def _lag(probe: Loading) -> Load:
-    return probe.end(now=True)
-
-
-def _until_held(slow: Server, count: int) -> None:
+def until_held(slow: Server, count: int) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (now := slow.ask("GET", "/healthz")["held"]) < count:
         if time.monotonic() > deadline:
@@ -120,13 +98,12 @@ def _client_bytes(slow: Server, count: int) -> int:
     return int(told.stdout)
 
 
-def _affordable(count: int) -> int:
-    """So many calls as the limit of descriptors allows; it is raised as far as the system lets us, for the processes
-    that are started from here on."""
+def affordable(count: int) -> int:
+    """So many connections as the limit of descriptors allows; it is raised as far as the system lets us, for the
+    processes that are started from here on."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < count + _SPARE:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (count + _SPARE, count + _SPARE))
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return min(count, hard - _SPARE)
-    return count
+    enough = hard == resource.RLIM_INFINITY or hard >= count + _SPARE
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard) if enough else (count + _SPARE, count + _SPARE))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return count if hard == resource.RLIM_INFINITY else min(count, hard - _SPARE)

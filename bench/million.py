@@ -6,9 +6,10 @@ from pathlib import Path
 
 from . import seed
 from .load import Load
+from .loading import chat, load, raw
 from .rounds import alternate
 from .rows import MILLION_POLL, MILLION_SUBMIT, SWEEP_POLL, SWEEP_SUBMIT, Measured
-from .servers import Server, Unmeasured, chat, gateway, load, raw, scratch
+from .servers import Server, Unmeasured, gateway, scratch
 from .throughput import SECONDS, occupy, polls
 
 ROWS = 1_000_000

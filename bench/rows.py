@@ -44,6 +44,9 @@ class Measured:
 SUBMIT = Row(name="submit", title="accepted submits/s ÷ bare POST/s", budget=0.22, aim=0.35)
 POLL = Row(name="poll", title="polls/s ÷ bare GET/s", budget=0.50, aim=0.70)
 DONE = Row(name="done", title="submit → done jobs/s, echo ÷ bare POST/s", budget=0.10, aim=0.18)
+CONDITIONAL = Row(name="conditional", title="polls/s answered 304 ÷ bare GET/s", budget=0.50, aim=0.70)
+IDEMPOTENT = Row(name="idempotent", title="submits/s with an Idempotency-Key ÷ without", budget=0.60, aim=0.80)
+JWT = Row(name="jwt", title="polls/s with a JWT ÷ with a virtual key", budget=0.90, aim=0.95)
 MILLION_SUBMIT = Row(name="million_submit", title="submits/s with 1,000,000 rows ÷ with none", budget=0.80, aim=0.90)
 MILLION_POLL = Row(name="million_poll", title="polls/s with 1,000,000 rows ÷ with none", budget=0.80, aim=0.90)
 SWEEP_SUBMIT = Row(
@@ -66,3 +69,27 @@ PENDING_START = Row(
     less_is_better=True, unit="s",
 )  # fmt: skip
 START = Row(name="start", title="start, to the first answer", budget=1.5, aim=0.7, less_is_better=True, unit="s")
+WAITERS_MEMORY = Row(
+    name="waiters_memory", title="memory a client that waits, beyond a bare handler's", budget=10, aim=5,
+    less_is_better=True, unit="kB",
+)  # fmt: skip
+WAITERS_LAG = Row(
+    name="waiters_lag", title="p99 of /healthz while 5,000 clients wait", budget=20, aim=10, less_is_better=True,
+    unit="ms",
+)  # fmt: skip
+WAITERS_WOKEN = Row(
+    name="waiters_woken", title="from a job's end to its waiter's answer, p99, 5,000 at once", budget=2, aim=1,
+    less_is_better=True, unit="s",
+)  # fmt: skip
+STREAMS_MEMORY = Row(
+    name="streams_memory", title="memory an event stream, beyond a bare handler's", budget=15, aim=10,
+    less_is_better=True, unit="kB",
+)  # fmt: skip
+STREAMS_LAG = Row(
+    name="streams_lag", title="p99 of /healthz while 1,000 streams bring tokens", budget=100, aim=50,
+    less_is_better=True, unit="ms",
+)  # fmt: skip
+STREAMS_LATE = Row(
+    name="streams_late", title="from the upstream's token to the client, p99", budget=250, aim=100,
+    less_is_better=True, unit="ms",
+)  # fmt: skip

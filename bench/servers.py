@@ -8,14 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
-
-from .load import SEPARATOR, Load
 
 HERE = Path(__file__).parent
 
@@ -30,6 +28,10 @@ CHAT = {
     "max_tokens": 100,
 }
 
+#: How a request says whose it is.
+BY_KEY = {"x-bf-vk": KEY}
+
+_CALM_SECONDS = 0.5
 #: Nothing here may take longer.
 PATIENCE_SECONDS = 300.0
 
@@ -60,7 +62,17 @@ kind = "openai"
 base_url = "http://127.0.0.1:{port}/v1"
 concurrency = {concurrency}
 operations = ["chat/completions"]
+stream = {stream}
 """
+
+_JWT = """
+[auth.jwt]
+issuer = "bench"
+audience = "bench"
+secret_env = "BENCH_SECRET"
+"""
+#: What tokens are signed with where that is asked for.
+SECRET = "benchmark-" * 4
 
 
 class Unmeasured(Exception):
@@ -96,28 +108,38 @@ class Server:
         finally:
             server.stop()
 
-    def ask(self, method: str, path: str, body: object = None) -> Any:
+    def ask(self, method: str, path: str, body: object = None, key: Mapping[str, str] = BY_KEY) -> Any:
         """The answer's JSON; raises `Unmeasured` if it is an error."""
+        return self._ask(method, path, body, key)[0]
+
+    def etag(self, path: str) -> str:
+        """The ETag of the answer to a GET."""
+        found: str | None = self._ask("GET", path, None, BY_KEY)[1].get("ETag")
+        if found is None:
+            raise Unmeasured(f"GET {path} was answered without an ETag")
+        return found
+
+    def _ask(self, method: str, path: str, body: object, key: Mapping[str, str]) -> tuple[Any, http.client.HTTPMessage]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
-            connection.request(method, path, json.dumps(body) if body is not None else None, {"x-bf-vk": KEY})
+            connection.request(method, path, json.dumps(body) if body is not None else None, dict(key))
             response = connection.getresponse()
             answer = response.read()
         finally:
             connection.close()
         if response.status >= 400:
             raise Unmeasured(f"{method} {path} was answered {response.status}: {answer[:200]!r}")
-        return json.loads(answer) if answer else None
+        return json.loads(answer) if answer else None, response.headers
 
-    def submit(self, model: str) -> str:
+    def submit(self, model: str, key: Mapping[str, str] = BY_KEY) -> str:
         """The id of a new job."""
-        id: str = self.ask("POST", "/v1/async/chat/completions", {"model": model, **CHAT})["id"]
+        id: str = self.ask("POST", "/v1/async/chat/completions", {"model": model, **CHAT}, key)["id"]
         return id
 
-    def wait(self, id: str, status: str) -> Any:
+    def wait(self, id: str, status: str, key: Mapping[str, str] = BY_KEY) -> Any:
         """The job as a poll shows it, when it has this status."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while (shown := self.ask("GET", f"/v1/async/jobs/{id}"))["status"] != status:
+        while (shown := self.ask("GET", f"/v1/async/jobs/{id}", key=key))["status"] != status:
             if time.monotonic() > deadline:
                 raise Unmeasured(f"job {id} is still {shown['status']}")
             time.sleep(0.002)
@@ -131,6 +153,29 @@ class Server:
         """Of all of its threads, in user and kernel."""
         times = psutil.Process(self._process.pid).cpu_times()
         return float(times.user + times.system)
+
+    def descriptors(self) -> int:
+        """What it has open: files, and connections that it has accepted or made."""
+        return int(psutil.Process(self._process.pid).num_fds())
+
+    def until_open(self, count: int) -> None:
+        """Returns when it has that many descriptors open."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (now := self.descriptors()) < count:
+            if time.monotonic() > deadline:
+                raise Unmeasured(f"a server has {now} descriptors open, not {count}")
+            time.sleep(0.02)
+
+    def calm(self) -> None:
+        """Returns when it has nothing to do: for half a second it took less than a twentieth of a processor."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        before = self.cpu_seconds()
+        while time.monotonic() < deadline:
+            time.sleep(_CALM_SECONDS)
+            before, last = self.cpu_seconds(), before
+            if before - last < _CALM_SECONDS / 20:
+                return
+        raise Unmeasured("a server does not come to rest")
 
     def stop(self) -> None:
         self._process.terminate()
@@ -156,7 +201,8 @@ class Server:
 
 def _environ() -> dict[str, str]:
     """Without the settings of whoever runs the benchmark."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
+    return {**kept, "BENCH_SECRET": SECRET}
 
 
 @contextmanager
@@ -184,11 +230,16 @@ def upstream(folder: Path) -> AbstractContextManager[Server]:
     return Server.running([sys.executable, str(HERE / "upstream.py"), str(port)], port, folder)
 
 
-def gateway(folder: Path, *, slow: Server | None = None, concurrency: int = 1) -> AbstractContextManager[Server]:
-    """A gateway with its data in `folder`; `slow` is the upstream of its provider of that name."""
+def gateway(
+    folder: Path, *, slow: Server | None = None, concurrency: int = 1, stream: bool = False, tokens: bool = False
+) -> AbstractContextManager[Server]:
+    """A gateway with its data in `folder`; `slow` is the upstream of its provider of that name, which it may ask for
+    streams. `tokens`: it takes JWTs too."""
     text = _CONFIG.format(key=KEY)
+    if tokens:
+        text += _JWT
     if slow is not None:
-        text += _SLOW.format(port=slow.port, concurrency=concurrency)
+        text += _SLOW.format(port=slow.port, concurrency=concurrency, stream=json.dumps(stream))
     config = folder / "config.toml"
     config.write_text(text)
     return packaged_gateway(folder, "--config", str(config))
@@ -199,55 +250,3 @@ def packaged_gateway(folder: Path, *options: str) -> AbstractContextManager[Serv
     port = free_port()
     command = [sys.executable, "-m", "coatcheck.cli", "serve", "--port", str(port), "--data", str(folder), *options]
     return Server.running(command, port, folder)
-
-
-def raw(method: str, path: str, body: object = None) -> bytes:
-    """A request as the load generator sends it."""
-    content = json.dumps(body).encode() if body is not None else b""
-    head = (
-        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nx-bf-vk: {KEY}\r\nAccept: */*\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-    )
-    return head.encode() + content
-
-
-def chat(model: str, path: str = "/v1/async/chat/completions") -> bytes:
-    return raw("POST", path, {"model": model, **CHAT})
-
-
-class Loading:
-    """A load generator at work."""
-
-    def __init__(self, server: Server, requests: Sequence[bytes], *options: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "load.py"), str(server.port), *options],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        assert self._process.stdin is not None
-        self._process.stdin.write(SEPARATOR.join(requests))
-        self._process.stdin.close()
-        self._process.stdin = None
-
-    def end(self, expect: Sequence[int] = (200, 202), *, now: bool = False) -> Load:
-        """What it measured. Raises `Unmeasured` if an answer was not as expected; `now` ends it before its time."""
-        if now:
-            self._process.terminate()
-        try:
-            out, problem = self._process.communicate(timeout=PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
-            raise Unmeasured("the load generator did not end") from None
-        if self._process.returncode:
-            raise Unmeasured(f"the load generator failed: {problem.decode()[-500:]}")
-        told = json.loads(out)
-        told["statuses"] = {int(status): count for status, count in told["statuses"].items()}
-        measured = Load(**told)
-        if not measured.requests or set(measured.statuses) - set(expect):
-            raise Unmeasured(f"the answers were {measured.statuses}")
-        return measured
-
-
-def load(server: Server, requests: Sequence[bytes], *options: str, expect: Sequence[int] = (200, 202)) -> Load:
-    """Loads the server and returns what was measured."""
-    return Loading(server, requests, *options).end(expect)

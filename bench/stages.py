@@ -8,29 +8,31 @@ that are suspended and woken, threads that wait for the interpreter's lock.
 """
 
 import asyncio
+import gc
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from statistics import median
 
 import orjson
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
-from multidict import CIMultiDict, CIMultiDictProxy
 
-from coatcheck.app import config_keys, create_app
-from coatcheck.engine.jobs import Outcome, State, Submission
-from coatcheck.engine.keys import KeyRing
-from coatcheck.engine.store import Store
+from coatcheck.app import create_app
+from coatcheck.engine import trace
+from coatcheck.engine.jobs import Outcome, State, Submission, new_id
 from coatcheck.engine.targets import resolve
-from coatcheck.handlers import auth, bodies, v1
+from coatcheck.handlers import auth, bodies, headers, tickets
 from coatcheck.handlers.browsers import guard, host_rule
-from coatcheck.handlers.gateway import GATEWAY
+from coatcheck.handlers.errors import answered as answering
+from coatcheck.handlers.gateway import GATEWAY, Gateway
+from coatcheck.handlers.requests import present
 from coatcheck.schemas import v1 as dialect
 from coatcheck.schemas.operations import OPERATIONS
 
-from .servers import CHAT, KEY, bare, gateway, load, scratch
+from .loading import load
+from .servers import CHAT, KEY, bare, gateway, scratch
 from .throughput import GET, POST, SUBMIT_BUSY, Cost, occupy, polls
 
 BATCH = 64
@@ -60,77 +62,108 @@ async def _batch(stage: Callable[[], Awaitable[object]]) -> float:
     return median(rounds)
 
 
+def _driven(work: Coroutine[None, None, object]) -> None:
+    """Runs what never waits."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    raise RuntimeError("a stage has waited")
+
+
 async def _stages(folder: Path) -> tuple[Stages, Stages, Stages]:
     """Of a submit, of a poll of a job that waits, and of one that has completed."""
-    app = create_app({"auth": {"keys": [{"name": "bench", "key": KEY}]}, "providers": {"echo": {"kind": "echo"}}})
-    parts = app[GATEWAY]
-    parts.keys = KeyRing(config_keys(parts.config))
-    check = guard(host_rule(parts.config.server))
-    request = make_mocked_request("POST", "/v1/async/chat/completions", headers={"Host": "127.0.0.1", "x-bf-vk": KEY})
-    nothing: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
+    tables = {"auth": {"keys": [{"name": "bench", "key": KEY}]}, "providers": {"echo": {"kind": "echo"}}}
+    app = create_app(tables, data=folder)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    # As `serve` does: else each stage pays for looking through all that was imported.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+    try:
+        return await _measured(app[GATEWAY])
+    finally:
+        await runner.cleanup()
+
+
+async def _measured(parts: Gateway) -> tuple[Stages, Stages, Stages]:
+    given = {"Host": "127.0.0.1", "x-bf-vk": KEY}
+    request = make_mocked_request("POST", "/v1/async/chat/completions", headers=given)
+    asking = make_mocked_request("GET", "/v1/async/chat/completions/id", headers=given)
     operation = OPERATIONS["chat/completions"]
     body = orjson.dumps({"model": "echo/echo", **CHAT})
     parsed = bodies.parse(body)
     loaded = operation.load(parsed)
     target = resolve(loaded.model, operation.name, parts.providers)
 
+    nothing = web.Response()
+    middleware = answering(guard(host_rule(parts.config.server)))
+
+    async def handle(_request: web.Request) -> web.StreamResponse:
+        return nothing
+
     def made() -> Submission:
+        now = parts.clock.now()
         return Submission(
-            id=v1.request_id(nothing), dialect="v1", operation=operation.name, owner="key:config/bench",
-            model=loaded.model, targets=(target,), request=orjson.dumps(loaded.body), ttl_seconds=3600,
-            request_id=v1.request_id(nothing), created_at=parts.clock.now(),
+            id=new_id(), dialect="v1", operation=operation.name, owner="key:config/bench", model=loaded.model,
+            targets=(target,), request=bodies.render(loaded.body),
+            ttl_seconds=headers.ttl_seconds(request.headers.get("x-bf-async-job-result-ttl"), parts.config.jobs),
+            request_id=present(request.headers).request_id,
+            priority=headers.priority(request.headers.get("Priority")), created_at=now,
+            cancel_at=headers.cancel_at(request.headers.get("Cancel-After"), now), trace=trace.read(request.headers),
         )  # fmt: skip
 
-    def answered(content: bytes) -> web.Response:
-        headers = {"Location": "/", "Retry-After": "1"}
-        return web.Response(body=content, status=202, headers=headers, content_type="application/json")
+    def answered() -> web.Response:
+        again = tickets.retry_after(parts.pool.forecast.seconds_for(one))
+        content = dialect.accepted(one.id, one.created_at, one.request_id)
+        return web.Response(
+            body=content, status=202, headers={"Location": "/", "Retry-After": again}, content_type="application/json"
+        )
 
-    def admitted() -> None:
-        check(request)
-        auth.caller(parts, request)
-
-    who = _each(admitted)
+    both = {
+        "middleware: browsers' rules, the log's context": _each(lambda: _driven(middleware(request, handle))),  # type: ignore[arg-type]
+        "key": _each(lambda: auth.caller(parts, request)),
+    }
     one = made()
-    submitting = {
-        "host, origin, key": who,
+    submitting = both | {
         "JSON": _each(lambda: bodies.parse(body)),
         "schema": _each(lambda: operation.load(parsed)),
         "provider and model": _each(lambda: resolve(loaded.model, operation.name, parts.providers)),
-        "two ids, the submission": _each(made),
-        "the answer": _each(lambda: answered(dialect.accepted(one.id, one.created_at, one.request_id))),
+        "headers, an id, the submission": _each(made),
+        "the answer and its headers": _each(answered),
     }
-    store = await Store.open(folder / "coatcheck.db")
-    try:
-        known: list[str] = []
+    store = parts.store
+    known: list[str] = []
 
-        async def submitted() -> None:
-            jobs = [made() for _ in range(BATCH)]
-            known.extend(job.id for job in jobs)
-            await asyncio.gather(*[await store.submit(job, "echo") for job in jobs])
+    async def submitted() -> None:
+        jobs = [made() for _ in range(BATCH)]
+        known.extend(job.id for job in jobs)
+        # To the store alone: the pool knows nothing of these, and leaves them where they are.
+        await asyncio.gather(*[await store.submit(job, "echo") for job in jobs])
 
-        building = submitting["two ids, the submission"]
-        submitting[f"store, commits of {BATCH}"] = await _batch(submitted) - building
-        waiting, ended = known[-BATCH:], known[:BATCH]
-        result = b'{"id":"chatcmpl-1","choices":[{"index":0,"message":{"role":"assistant","content":"Paris."}}]}'
-        done = Outcome(state=State.COMPLETED, status_code=200, body=result, resolved_model="echo")
-        claimed = await store.claim("echo", {"key:config/bench": BATCH})
-        await asyncio.gather(*[store.finish(job, done) for job in claimed])
-        polling = []
-        for ids in (waiting, ended):
-            ticket = await store.ticket(ids[0], None)
-            assert ticket is not None
-            polling.append(
-                {
-                    "host, origin, key": who,
-                    f"store, reads of {BATCH}": await _batch(
-                        lambda ids=ids: asyncio.gather(*[store.ticket(id, "key:config/bench") for id in ids])  # type: ignore[misc]
-                    ),
-                    "the job as the dialect shows it": _each(lambda ticket=ticket: dialect.envelope(ticket)),  # type: ignore[misc]
-                    "the answer": _each(lambda: answered(b"{}")),
-                }
-            )
-    finally:
-        await store.close()
+    building = submitting["headers, an id, the submission"]
+    submitting[f"store, commits of {BATCH}"] = await _batch(submitted) - building
+    waiting, ended = known[-BATCH:], known[:BATCH]
+    result = b'{"id":"chatcmpl-1","choices":[{"index":0,"message":{"role":"assistant","content":"Paris."}}]}'
+    done = Outcome(state=State.COMPLETED, status_code=200, body=result, resolved_model="echo")
+    claimed = await store.claim("echo", {"key:config/bench": BATCH})
+    await asyncio.gather(*[store.finish(job, done) for job in claimed])
+    polling = []
+    for ids in (waiting, ended):
+        ticket = await store.ticket(ids[0], None)
+        assert ticket is not None
+        showing = _each(lambda ticket=ticket: dialect.envelope(ticket))  # type: ignore[misc]
+        shown = _each(lambda ticket=ticket: tickets.show(asking, parts, ticket))  # type: ignore[misc]
+        polling.append(
+            both
+            | {
+                f"store, reads of {BATCH}": await _batch(
+                    lambda ids=ids: asyncio.gather(*[store.ticket(id, "key:config/bench") for id in ids])  # type: ignore[misc]
+                ),
+                "the job as the dialect shows it": showing,
+                "the answer, its ETag and headers": shown - showing,
+            }
+        )
     return submitting, polling[0], polling[1]
 
 

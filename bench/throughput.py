@@ -1,15 +1,19 @@
 """Submits, polls and jobs a second, against the bare handlers."""
 
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from .load import Load
+import jwt
+
+from .load import FRESH, Load
+from .loading import chat, load, raw
 from .rounds import alternate
-from .rows import DONE, POLL, SUBMIT, Measured
-from .servers import Server, Unmeasured, bare, chat, gateway, load, raw, scratch
+from .rows import CONDITIONAL, DONE, IDEMPOTENT, JWT, POLL, SUBMIT, Measured
+from .servers import BY_KEY, SECRET, Server, Unmeasured, bare, gateway, scratch
 
 PAIRS = 15
 SECONDS = "--seconds=0.6"
@@ -46,13 +50,18 @@ def occupy(server: Server) -> None:
     server.wait(server.submit("busy/hang"), "processing")
 
 
-def polls(server: Server) -> list[bytes]:
-    """Polls of jobs of which half have ended and half wait, since the lane `busy` is."""
-    ended = [server.submit("echo/echo") for _ in range(KNOWN // 2)]
-    waiting = [server.submit("busy/echo") for _ in ended]
+def polls(server: Server, key: Mapping[str, str] = BY_KEY) -> list[bytes]:
+    """Polls of jobs of which half have ended and half wait."""
+    return [raw("GET", path, headers=key) for path in poll_paths(server, key)]
+
+
+def poll_paths(server: Server, key: Mapping[str, str] = BY_KEY) -> list[str]:
+    """Paths of jobs: by turns of one that has ended and of one that waits, since the lane `busy` is."""
+    ended = [server.submit("echo/echo", key) for _ in range(KNOWN // 2)]
+    waiting = [server.submit("busy/echo", key) for _ in ended]
     for id in ended:
-        server.wait(id, "completed")
-    return [raw("GET", f"/v1/async/chat/completions/{id}") for pair in zip(ended, waiting, strict=True) for id in pair]
+        server.wait(id, "completed", key)
+    return [f"/v1/async/chat/completions/{id}" for pair in zip(ended, waiting, strict=True) for id in pair]
 
 
 def submits() -> Measured:
@@ -67,11 +76,19 @@ def known_polls() -> Measured:
         return _compare(POLL.name, "GET", a, GET, b, polls(b))
 
 
-def _compare(name: str, method: str, a: Server, request: bytes, b: Server, requests: list[bytes]) -> Measured:
+def _compare(
+    name: str,
+    method: str,
+    a: Server,
+    request: bytes,
+    b: Server,
+    requests: list[bytes],
+    expect: Sequence[int] = (200, 202),
+) -> Measured:
     ours, theirs = Cost(b), Cost(a)
     rounds = alternate(
         lambda: theirs.rate(lambda: load(a, [request], SECONDS)),
-        lambda: ours.rate(lambda: load(b, requests, SECONDS)),
+        lambda: ours.rate(lambda: load(b, requests, SECONDS, expect=expect)),
         PAIRS,
     )
     return Measured(
@@ -81,6 +98,61 @@ def _compare(name: str, method: str, a: Server, request: bytes, b: Server, reque
             f"bare {method}/s": rounds.a,
             f"{name} cpu µs": ours.microseconds,
             f"bare {method} cpu µs": theirs.microseconds,
+        },
+    )
+
+
+def conditional() -> Measured:
+    """Polls that name what they have seen, of jobs that have not changed."""
+    with scratch() as folder, bare(folder) as a, gateway(folder) as b:
+        occupy(b)
+        paths = poll_paths(b)
+        requests = [raw("GET", path, headers={**BY_KEY, "If-None-Match": b.etag(path)}) for path in paths]
+        return _compare(CONDITIONAL.name, "GET", a, GET, b, requests, expect=(304,))
+
+
+def idempotent() -> Measured:
+    """Submits with a key that no other has had, against submits without."""
+    with scratch() as folder, gateway(folder) as server:
+        occupy(server)
+        fresh = [chat("busy/echo", more={"Idempotency-Key": f'"{FRESH.decode()}"'})]
+        plainly, repeatably = Cost(server), Cost(server)
+        rounds = alternate(
+            lambda: plainly.rate(lambda: load(server, [SUBMIT_BUSY], SECONDS)),
+            lambda: repeatably.rate(lambda: load(server, fresh, SECONDS, "--fresh")),
+            PAIRS,
+        )
+    return Measured(
+        values={IDEMPOTENT.name: rounds.ratio},
+        figures={
+            f"{IDEMPOTENT.name} submits/s": rounds.b,
+            f"{IDEMPOTENT.name} submit cpu µs": repeatably.microseconds,
+            f"{IDEMPOTENT.name} plain submits/s": rounds.a,
+            f"{IDEMPOTENT.name} plain submit cpu µs": plainly.microseconds,
+        },
+    )
+
+
+def with_tokens() -> Measured:
+    """Polls with a JWT, against polls with a virtual key, each of its owner's jobs."""
+    token = jwt.encode({"iss": "bench", "aud": "bench", "sub": "alice", "exp": time.time() + 3600}, SECRET)
+    bearer = {"Authorization": f"Bearer {token}"}
+    with scratch() as folder, gateway(folder, tokens=True) as server:
+        occupy(server)
+        ours, theirs = polls(server), polls(server, bearer)
+        keyed, signed = Cost(server), Cost(server)
+        rounds = alternate(
+            lambda: keyed.rate(lambda: load(server, ours, SECONDS)),
+            lambda: signed.rate(lambda: load(server, theirs, SECONDS)),
+            PAIRS,
+        )
+    return Measured(
+        values={JWT.name: rounds.ratio},
+        figures={
+            f"{JWT.name} polls/s": rounds.b,
+            f"{JWT.name} poll cpu µs": signed.microseconds,
+            f"{JWT.name} polls/s with a virtual key": rounds.a,
+            f"{JWT.name} poll cpu µs with a virtual key": keyed.microseconds,
         },
     )
 

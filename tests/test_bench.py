@@ -2,7 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,12 @@ from aiohttp import web
 
 from bench import history, seed
 from bench.__main__ import MEASUREMENTS, Measurement, run
-from bench.load import Load, drive
+from bench.load import FRESH, Load, drive
+from bench.loading import chat, raw
 from bench.rounds import Rounds
 from bench.rows import Measured, Row
-from bench.servers import KEY, chat, raw
+from bench.servers import KEY
+from bench.watch import watch
 from coatcheck.engine.jobs import State
 from coatcheck.schemas.operations import OPERATIONS
 
@@ -27,17 +32,24 @@ HIGH = Row(name="high", title="a rate", budget=0.5, aim=0.8)
 LOW = Row(name="low", title="a time", budget=2, aim=1, less_is_better=True, unit="s")
 
 
-async def loaded(answer: Callable[[web.Request], Any], requests: list[bytes], **options: Any) -> Load:
-    """What a server with this one handler, in this loop, is found to do."""
+@asynccontextmanager
+async def served(answer: Callable[[web.Request], Any]) -> AsyncIterator[int]:
+    """The port of a server with this one handler, in this loop."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return await drive(runner.addresses[0][1], requests, **options)
+        yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+async def loaded(answer: Callable[[web.Request], Any], requests: list[bytes], **options: Any) -> Load:
+    """What a server with this one handler, in this loop, is found to do."""
+    async with served(answer) as port:
+        return await drive(port, requests, **options)
 
 
 def test_the_load_generator_counts_every_answer_by_status_and_keeps_the_ids() -> None:
@@ -71,6 +83,31 @@ def test_the_load_generator_sends_its_requests_in_turn() -> None:
     assert set(asked) == {"/a", "/b", "/c"}
 
 
+def test_fresh_requests_have_a_number_of_their_own() -> None:
+    given: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        given.append(request.headers["Idempotency-Key"])
+        return web.Response()
+
+    requests = [chat("echo/echo", more={"Idempotency-Key": FRESH.decode()})]
+    for _ in range(2):
+        asyncio.run(loaded(answer, requests, connections=3, seconds=60, count=20, fresh=True))
+    assert len(set(given)) == 40, "also over two loads"
+    assert {len(key) for key in given} == {len(FRESH)}
+
+
+def test_the_load_generator_says_how_late_an_outcome_arrives() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        ended = datetime.now(UTC) - timedelta(seconds=len(request.path))
+        return web.Response(text=f'{{"completed_at":"{ended:%Y-%m-%dT%H:%M:%S.%fZ}"}}')
+
+    requests = [raw("GET", "/" + "x" * 59), raw("GET", "/" + "x" * 119)]
+    measured = asyncio.run(loaded(answer, requests, connections=2, seconds=60, count=10, tell_late=True))
+    assert 60_000 <= measured.late_p50_ms < 61_000
+    assert 120_000 <= measured.late_p99_ms == measured.late_max_ms < 121_000
+
+
 def test_a_connection_that_the_server_closes_fails_the_load() -> None:
     async def answer(request: web.Request) -> web.Response:
         assert request.transport is not None
@@ -92,6 +129,48 @@ def test_what_the_benchmark_submits_is_accepted_and_completes(folder: Path) -> N
                 ticket = await until(served.gateway.store, id)
                 assert ticket.job.state is State.COMPLETED
                 assert b"capital of France" in (ticket.body or b"")
+
+    asyncio.run(main())
+
+
+def test_the_watching_client_tells_how_late_tokens_are_and_when_every_stream_has_ended() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        early = f"{time.time() - 60:.6f}"
+        told = f'event: submitted\ndata: {{}}\n\nevent: progress\ndata: {{"text": "{early} {early} "}}\n\n: alive\n\n'
+        end = f'event: completed\ndata: {{"result": "{early} {early} "}}\n\n'
+        response = web.StreamResponse()
+        response.content_length = len(told + end)
+        await response.prepare(request)
+        for piece in (told[:75], told[75:], end):
+            await response.write(piece.encode())
+        return response
+
+    async def main() -> None:
+        async with served(answer) as port:
+            watched = await watch(port, "/jobs/*/events", ["a", "b", "c"])
+        assert (watched.ended, watched.reports, watched.moments) == (3, 3, 6), "the outcome's text is no progress"
+        assert 60_000 <= watched.late_p50_ms <= watched.late_max_ms < 61_000
+        assert sorted(asked) == ["/jobs/a/events", "/jobs/b/events", "/jobs/c/events"]
+
+    asyncio.run(main())
+
+
+def test_a_stream_that_breaks_off_fails_the_watching_client() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"event: submitted\ndata: {}\n\n")
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async def main() -> None:
+        async with served(answer) as port:
+            with pytest.raises(ConnectionError):
+                await watch(port, "/jobs/*/events", ["a"])
 
     asyncio.run(main())
 
