@@ -44,3 +44,12 @@ def test_the_embedding_application_serves_the_gateway_below_its_prefix(folder: P
         assert answer == "Mounted?\n"
 
     run(main())
+
+
+def test_watch_prints_the_text_as_it_comes(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            text = await output(folder, "watch.py", c.served.url, "echo/wait-0.3", "A story of three words.")
+            assert text == "A story of three words.\n"
+
+    run(main())
