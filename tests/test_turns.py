@@ -80,14 +80,15 @@ class Lane(RuleBasedStateMachine):
         for owner, count in void.items() if before else ():
             # The jobs of the void turns were cancelled ahead of the claim, and that is told first …
             self.turns.leave(owner, count)
-        self.turns.settle(plan, {owner: count - void[owner] for owner, count in plan.items()})
+        got = {owner: count - void[owner] for owner, count in plan.items() if count > void[owner]}
+        self.turns.settle(plan, got)
         for owner, count in void.items() if not before else ():
             # … or last.
             self.turns.leave(owner, count)
         self.waiting.subtract(plan)
-        self.running.update({owner: count - void[owner] for owner, count in plan.items()})
+        self.running.update(got)
         if slots == 1:
-            self._round(plan)
+            self._round(got)
         else:
             self.since.clear()
         self._watch()
@@ -119,8 +120,8 @@ class Lane(RuleBasedStateMachine):
         cap = self.caps[owner]
         return self.waiting[owner] if cap is None else max(min(self.waiting[owner], cap - self.running[owner]), 0)
 
-    def _round(self, plan: dict[str, int]) -> None:
-        for owner in plan:
+    def _round(self, got: dict[str, int]) -> None:
+        for owner in got:
             for patient, others in self.since.items():
                 if patient != owner:
                     others[owner] += 1
