@@ -10,7 +10,6 @@ Pure: no clock, no I/O. The counts change by what the store has committed, so th
 """
 
 import heapq
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil, floor
@@ -59,7 +58,8 @@ class Turns:
         #: A heap of (at, place, owner): first come, first served among equals.
         self._queue: list[tuple[float, int, str]] = []
         self._most_places = _FEW
-        self._places = itertools.count()
+        #: Places that were ever given.
+        self._places = 0
         self._waiting = 0
         self._planned = 0
 
@@ -173,7 +173,8 @@ class Turns:
         elif entry.place is None:
             # Whoever could not use its turns, for want of jobs or by its cap, has saved none up.
             entry.at = max(entry.at, self._now)
-            entry.place = next(self._places)
+            self._places += 1
+            entry.place = self._places
             heapq.heappush(self._queue, (entry.at, entry.place, owner))
         if self._waiting == 0 and self._planned == 0:
             # Nobody waits: this round is over, and the next begins with everyone level.
