@@ -14,22 +14,22 @@ _OLDEST = """
 WITH RECURSIVE first (owner, priority, created_at) AS (
     SELECT * FROM (
         SELECT owner, priority, created_at FROM job
-        WHERE state = 'pending' AND run_at IS NULL AND lane = ?1 ORDER BY owner, priority, seq LIMIT 1
+        WHERE state = 'pending' AND run_at IS NULL AND lane = :lane ORDER BY owner, priority, seq LIMIT 1
     )
     UNION ALL
     SELECT job.owner, job.priority, job.created_at FROM first JOIN job ON job.seq = COALESCE(
         (
             SELECT seq FROM job AS j
-            WHERE j.state = 'pending' AND j.run_at IS NULL AND j.lane = ?1 AND j.owner = first.owner
+            WHERE j.state = 'pending' AND j.run_at IS NULL AND j.lane = :lane AND j.owner = first.owner
             AND j.priority > first.priority ORDER BY j.priority, j.seq LIMIT 1
         ),
         (
             SELECT seq FROM job AS j
-            WHERE j.state = 'pending' AND j.run_at IS NULL AND j.lane = ?1 AND j.owner > first.owner
+            WHERE j.state = 'pending' AND j.run_at IS NULL AND j.lane = :lane AND j.owner > first.owner
             ORDER BY j.owner, j.priority, j.seq LIMIT 1
         )
     )
-    LIMIT ?2
+    LIMIT :most
 )
 SELECT MIN(created_at) FROM first
 """
@@ -53,7 +53,7 @@ async def surveys(db: Connection, items: Sequence[Sequence[str]]) -> Sequence[Su
     for lanes in items:
         oldest = {}
         for lane in lanes:
-            ((moment,),) = await db.execute_fetchall(_OLDEST, [lane, _MOST])
+            ((moment,),) = await db.execute_fetchall(_OLDEST, {"lane": lane, "most": _MOST})
             if moment is not None:
                 oldest[lane] = moment
         answers.append(
