@@ -32,7 +32,7 @@ from coatcheck.engine.sweeper import Sweeper
 from coatcheck.handlers import docs, events, health, jobs, keys, metrics, providers, v1
 from coatcheck.handlers.auth import guarded, is_loopback
 from coatcheck.handlers.browsers import guard, host_rule
-from coatcheck.handlers.errors import answered
+from coatcheck.handlers.errors import Unreadable, answered
 from coatcheck.handlers.gateway import GATEWAY, Gateway
 from coatcheck.providers.kinds import KINDS
 from coatcheck.schemas import config as configuration
@@ -189,6 +189,7 @@ async def serve(config: Config, data: Path | None = None) -> None:
     """Serves until SIGTERM or SIGINT: then refuses new jobs, answers polls, and ends when running jobs have ended or
     the grace time is over. A second signal ends the grace time."""
     configure(config.server.log_format, config.server.log_level)
+    logging.getLogger("aiohttp.server").addFilter(Unreadable())
     raise_descriptor_limit()
     app = create_app(config, data=data)
     # The address first: a server that cannot have it must not begin calls.

@@ -37,6 +37,8 @@ _READ_AGAIN_SECONDS = 2
 _IN_OUR_WORDS = (NotConnected, NotConfigured, Interrupted, TimedOut, Unusable)
 #: Seconds between two tries to write an outcome while the store cannot be written: the first, and the longest.
 _WRITE_AGAIN_SECONDS = (0.05, 2.0)
+#: Pieces of an answer that are kept apart: of a few letters each, they take ten times the room of their text.
+_PIECES = 256
 
 
 @dataclass(slots=True)
@@ -67,6 +69,8 @@ class Attempt:
         self.progress = progress
         if progress.delta:
             self._said.append(progress.delta)
+            if len(self._said) > _PIECES:
+                self._said = ["".join(self._said)]
         tell(self.job.id)
 
     def interrupt(self) -> None:
@@ -198,7 +202,7 @@ class Attempts:
             job.at.provider,
             (now - (job.started_at or now)) / SECOND,
             failure.status,
-            failure.message if isinstance(failure, _IN_OUR_WORDS) else type(failure).code or failure.type,
+            failure.message if isinstance(failure, _IN_OUR_WORDS) else type(failure).code or type(failure).type,
             ending.reason if isinstance(ending, Release) else "the job has failed",
         )
         return ending

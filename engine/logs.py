@@ -17,7 +17,8 @@ import orjson
 from .trace import trace_id
 
 _ROOT = __name__.partition(".")[0]
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+#: What would begin a line, move a terminal's cursor, or turn round the text that follows.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class LogFormat(StrEnum):
@@ -95,16 +96,14 @@ class _Formatter(logging.Formatter):
 
 
 class TextFormatter(_Formatter):
-    """A line a record, and below it the traceback if there is one."""
+    """A line a record, and below it, set in, the traceback if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        # A path or an upstream's message must not be able to write a line of its own.
-        message = _CONTROLS.sub(lambda found: repr(found[0])[1:-1], record.getMessage())
-        line = f"{self.formatTime(record)} {record.levelname} {record.name}: {message}"
+        line = f"{self.formatTime(record)} {record.levelname} {record.name}: {_harmless(record.getMessage())}"
         if known := self.known(record):
             line += f" [{' '.join(f'{name}={value}' for name, value in known.items())}]"
-        trouble = self.trouble(record)
-        return f"{line}\n{trouble}" if trouble else line
+        # Set in: what an error quotes begins no line.
+        return "\n".join([line, *(f"  {_harmless(part)}" for part in self.trouble(record).splitlines())])
 
 
 class JsonFormatter(_Formatter):
@@ -139,6 +138,11 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
     ours = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(level=max(ours, logging.INFO), handlers=[handler], force=True)
     logging.getLogger(_ROOT).setLevel(ours)
+
+
+def _harmless(text: str) -> str:
+    """A path or an upstream's message must not be able to write a line of its own."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _encodable(text: str) -> str:

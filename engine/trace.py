@@ -13,6 +13,8 @@ _MEMBER = re.compile(
 _MOST_MEMBERS = 32
 #: Characters that everyone carries; of a state that is longer, members over the second go first, then those at the end.
 _LONGEST_STATE, _LONGEST_MEMBER = 512, 128
+#: What is longer than that cannot be valid, spaces apart, and is not looked at.
+_LONGEST_GIVEN = _MOST_MEMBERS * 514
 #: The flags that are known (level 2): sampled, and that the trace's id is random. Others are not passed on.
 _FLAGS = 0b11
 
@@ -54,6 +56,8 @@ def _all(given: Mapping[str, str], name: str) -> list[str]:
 
 def _state(given: str) -> str:
     """The vendors' own part, as far as it is carried on; empty if it is not valid, which leaves the rest as it is."""
+    if len(given) > _LONGEST_GIVEN:
+        return ""
     members = [part.strip(" \t") for part in given.split(",") if part.strip(" \t")]
     found = [_MEMBER.fullmatch(member) for member in members]
     keys = {member[1] for member in found if member is not None}

@@ -2,9 +2,11 @@
 
 import base64
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ..engine.errors import ExpiredKey, Forbidden, Unauthorized, UnknownKey
 from ..engine.keys import ANONYMOUS, PREFIX, Caller
@@ -24,6 +26,14 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without its port; empty if it has none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def caller(gateway: Gateway, request: web.BaseRequest) -> Caller:
@@ -69,10 +79,17 @@ def admin(gateway: Gateway, request: web.BaseRequest) -> Caller:
 
 
 def _is_local(request: web.BaseRequest) -> bool:
-    """Whether the connection came in at an address that only this machine reaches. Asked of the connection, not of
-    the configuration: an application that embeds the gateway listens where it likes."""
+    """Whether the connection came in at an address that only this machine reaches, and was meant for it. Asked of the
+    connection, not of the configuration: an application that embeds the gateway listens where it likes. And of the
+    Host, whatever is allowed there: a page of another site can have a name that leads here, as can a proxy."""
     address = request.get_extra_info("sockname")
-    return isinstance(address, str) or (bool(address) and is_loopback(address[0]))
+    near = isinstance(address, str) or (bool(address) and is_loopback(address[0]))
+    return near and _means_us(request.headers.get(hdrs.HOST, ""))
+
+
+@lru_cache(maxsize=100)
+def _means_us(host: str) -> bool:
+    return is_loopback(host_name(host))
 
 
 def _tokens(gateway: Gateway, request: web.BaseRequest) -> Iterator[tuple[str, bool, bool]]:

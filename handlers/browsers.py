@@ -5,14 +5,14 @@ must be one of ours, and a request that a browser marks as coming from elsewhere
 """
 
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from multidict import istr
 
 from ..engine.errors import Forbidden
 from ..schemas.config import ServerSettings
-from .auth import is_loopback
+from .auth import host_name, is_loopback
+from .health import PROBES
 
 _SITE = istr("Sec-Fetch-Site")
 
@@ -27,27 +27,20 @@ def host_rule(server: ServerSettings) -> Callable[[str], bool]:
     return is_loopback
 
 
-def _name(host: str) -> str:
-    """The name in a Host header, without its port; empty if it has none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def guard(allowed: Callable[[str], bool]) -> Callable[[web.BaseRequest], None]:
+def guard(allowed: Callable[[str], bool]) -> Callable[[web.Request], None]:
     """A check that raises `Forbidden` for a request that a page of another site may have made."""
     # Hosts are few, and each request has one: those that were allowed need not be parsed again.
     known: set[str] = set()
 
-    def check(request: web.BaseRequest) -> None:
+    def check(request: web.Request) -> None:
         headers = request.headers
         host = headers.get(hdrs.HOST, "")
         if host not in known:
-            if not allowed(_name(host)):
+            if allowed(host_name(host)):
+                if len(known) < 1000:
+                    known.add(host)
+            elif request.match_info.handler not in PROBES:
                 raise Forbidden(f"the Host {host[:100]!r} is not one of [server] allowed_hosts")
-            if len(known) < 1000:
-                known.add(host)
         if headers.get(_SITE) == "cross-site":
             raise Forbidden("requests from pages of other sites are refused")
         origin = headers.get(hdrs.ORIGIN)

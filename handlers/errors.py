@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from ..engine.errors import BodyTooLarge, InvalidRequest, MethodNotAllowed, NotFound, Refusal, UnknownSigner
@@ -23,7 +24,21 @@ class Broken(Refusal):
     code = "internal_error"
 
 
-def answered(check: Callable[[web.BaseRequest], None]) -> Middleware:
+class Unreadable(logging.Filter):
+    """For the HTTP server's own logger: a request that is no HTTP is one line, and says nothing of what was sent, which
+    may be a header with a key. Anybody can send it, so it is not an error of ours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record.exc_info = None
+            record.msg += ": %s"
+            record.args = (*(record.args if isinstance(record.args, tuple) else ()), type(error).__name__)
+            record.levelno, record.levelname = logging.INFO, "INFO"
+        return logging.getLogger(record.name).isEnabledFor(record.levelno)
+
+
+def answered(check: Callable[[web.Request], None]) -> Middleware:
     """Whatever goes wrong is answered in the dialect of the route; `check` raises what refuses a request. Log lines
     that are written meanwhile say which request they are about, and so does the answer, where that matters: to an
     error, to a request that has a name, and to a submit."""

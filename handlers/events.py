@@ -6,15 +6,17 @@ is slow for a while misses nothing and costs nothing, and one that takes nothing
 
 import asyncio
 import logging
+import time
 
 from aiohttp import web
 
 from ..engine.attempts import Attempt
-from ..engine.errors import CoatcheckError, JobNotFound
+from ..engine.errors import CoatcheckError, JobNotFound, Refusal
 from ..engine.jobs import Job, State
 from ..engine.watchers import Bell
 from ..schemas import events
 from . import descriptions
+from .auth import caller
 from .gateway import Gateway
 from .jobs import PREFIX
 from .requests import REQUEST_ID, present
@@ -28,6 +30,8 @@ _ENDS = {str(state) for state in State if state.ended}
 _HEARTBEAT_SECONDS = 15.0
 #: A reader that takes nothing for so long is dropped.
 _PATIENCE_SECONDS = 20.0
+#: Characters of text in one event: what a reader that takes nothing costs.
+_MOST_CHARACTERS = 32_768
 #: The least time between two reports of progress.
 _PROGRESS_SECONDS = 0.1
 
@@ -68,6 +72,8 @@ class _Stream:
                 REQUEST_ID: present(request.headers).request_id,
             }
         )
+        #: When the client's key is looked at again.
+        self._look_at = time.monotonic() + _HEARTBEAT_SECONDS
         #: The attempt whose progress was told last, what was told, and how many characters of its text.
         self._attempt: Attempt | None = None
         self._told: object = None
@@ -86,7 +92,8 @@ class _Stream:
         await self._response.prepare(self._request)
         try:
             await self._send_all()
-            await self._response.write_eof()
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._response.write_eof()
         except TimeoutError:
             log.info("job %s: a reader of its events took nothing for %g s", self._job.id, _PATIENCE_SECONDS)
             if self._request.transport is not None:
@@ -103,12 +110,24 @@ class _Stream:
         if self._seen < 0:
             await self._send(events.submitted(self._job))
             self._seen = 0
-        while not self._gateway.pool.watchers.closed:
+        while not self._gateway.pool.watchers.closed and self._is_allowed():
             if self._bell.moved() and await self._send_steps():
                 return
             await self._send_progress()
             if not await self._bell.rung(_HEARTBEAT_SECONDS):
                 await self._send(events.HEARTBEAT)
+
+    def _is_allowed(self) -> bool:
+        """Whether the client may still watch: its key may have been removed, or its token have expired. Looked at as
+        often as a heartbeat comes."""
+        if time.monotonic() < self._look_at:
+            return True
+        self._look_at = time.monotonic() + _HEARTBEAT_SECONDS
+        try:
+            who = caller(self._gateway, self._request)
+        except Refusal:
+            return False
+        return who.scope in (None, self._job.owner)
 
     async def _send_steps(self) -> bool:
         """Sends what is new of the story; whether there is nothing more to come."""
@@ -137,10 +156,12 @@ class _Stream:
             # It has just begun, or just ended: that is told first.
             return
         self._told, text = attempt.progress, attempt.text
-        await self._send(
-            events.progress(attempt.job.attempt, attempt.progress, self._characters, text[self._characters :])
-        )
-        self._characters = len(text)
+        while True:
+            part = text[self._characters : self._characters + _MOST_CHARACTERS]
+            await self._send(events.progress(attempt.job.attempt, self._told, self._characters, part))
+            self._characters += len(part)
+            if self._characters >= len(text):
+                break
         # What comes meanwhile is told together.
         await self._bell.quiet(_PROGRESS_SECONDS)
 

@@ -21,3 +21,7 @@ async def ready(request: web.Request) -> web.Response:
     if reason is None:
         return web.json_response({"status": "ready"})
     return web.json_response({"status": "unavailable", "reason": reason}, status=503)
+
+
+#: What may be asked under any name: a cluster asks by the address of the machine, and learns nothing else.
+PROBES = frozenset({alive, ready})

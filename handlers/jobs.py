@@ -57,11 +57,11 @@ async def job(request: web.Request) -> web.Response:
     """Shows a job of whatever operation; with `?include=attempts`, how it came to where it is, with
     `plan` what may become of it yet."""
     gateway, ticket = await tickets.find(request)
+    include = queries.include(request.query)
     prefers = preference(request.headers, gateway.config.server.max_wait_seconds)
     if prefers is not None and prefers.wait and not ticket.job.state.ended:
         ticket = await tickets.wait(request, gateway, ticket.job.id, prefers.wait)
     more = await _more(gateway, ticket.job)
-    include = request.query.get("include", "").split(",")
     if "attempts" in include:
         more["attempts"] = v1.story(ticket.job, await gateway.store.story(ticket.job.seq))
     if "plan" in include:

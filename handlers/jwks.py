@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import jwt
@@ -47,6 +48,7 @@ class KeySet:
         in `spacing_seconds` at most; None: 600 and 10 for an address, 10 and 1 for a file."""
         self._source = source
         self._remote = isinstance(source, str)
+        self._name = _named(source) if isinstance(source, str) else str(source)
         self._algorithms = algorithms
         self._interval = interval_seconds or (600.0 if self._remote else 10.0)
         self._spacing = spacing_seconds or (10.0 if self._remote else 1.0)
@@ -120,7 +122,7 @@ class KeySet:
             with Path(self._source).open("rb") as file:
                 return _bounded(file.read(_MAX_BYTES + 1))
         except OSError as error:
-            raise _NotLoaded(f"{self._source} cannot be read: {error.strerror}") from error
+            raise _NotLoaded(f"{self._name} cannot be read: {error.strerror}") from error
 
     async def _fetch(self) -> bytes:
         headers = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
@@ -133,13 +135,18 @@ class KeySet:
                 session.get(str(self._source), allow_redirects=False) as response,
             ):
                 if response.status != 200:
-                    raise _NotLoaded(f"{self._source} answered {response.status}")
+                    raise _NotLoaded(f"{self._name} answered {response.status}")
                 if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                    raise _NotLoaded(f"{self._source} answered compressed, although it was asked not to")
+                    raise _NotLoaded(f"{self._name} answered compressed, although it was asked not to")
                 async for chunk in response.content.iter_any():
                     body = _bounded(body + chunk)
+        except aiohttp.ClientResponseError as error:
+            # It names the address.
+            raise _NotLoaded(f"{self._name} does not speak HTTP as expected: {error.message[:200]}") from error
+        except aiohttp.InvalidURL as error:
+            raise _NotLoaded(f"{self._name} cannot be understood") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _NotLoaded(f"{self._source} cannot be fetched: {error or type(error).__name__}") from error
+            raise _NotLoaded(f"{self._name} cannot be fetched: {str(error) or type(error).__name__}") from error
         return body
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:
@@ -147,6 +154,15 @@ class KeySet:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _named(address: str) -> str:
+    """The address for messages: without its user and its query, which may be secrets."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return "its address"
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def parse(text: bytes, algorithms: Collection[str]) -> Keys:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from multidict import CIMultiDictProxy, istr
 
 PREFER = istr("Prefer")
+#: Preferences that are looked at.
+_MOST = 100
 _WAIT = re.compile(r'"?([0-9]{1,6})"?', re.ASCII)
 
 
@@ -32,7 +34,7 @@ def preference(headers: CIMultiDictProxy[str], most: int) -> Preference | None:
         return None
     wait: int | None = None
     seen: set[str] = set()
-    for item in ",".join(headers.getall(PREFER)).split(","):
+    for item in ",".join(headers.getall(PREFER)).split(",", _MOST)[:_MOST]:
         name, _, value = item.partition(";")[0].partition("=")
         name, value = name.strip().lower(), value.strip()
         if name == "wait" and name not in seen and (found := _WAIT.fullmatch(value)):

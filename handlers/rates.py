@@ -25,7 +25,7 @@ def admit(gateway: Gateway, who: Caller) -> Mapping[str, str]:
     }
     if not allowance.granted:
         raise RateLimited(
-            f"{per_minute} requests a minute are what you may make; wait for a moment",
+            f"you may make no more than {per_minute} requests a minute: submits and retries",
             retry_after=math.ceil(allowance.next_seconds),
             headers=headers,
         )

@@ -78,7 +78,8 @@ async def take(request: web.Request, gateway: Gateway, who: Caller, wanted: Want
             # Without the job, which may have been deleted or have expired, the ticket is all there is to give.
             with suppress(JobNotFound):
                 found = await tickets.wait(request, gateway, id, prefers.wait)
-                return tickets.show(request, gateway, found, prefers=prefers, headers=answer)
+                more = {"parent": found.job.parent} if found.job.parent else None
+                return tickets.show(request, gateway, found, more, prefers=prefers, headers=answer)
         answer |= prefers.headers(ended=False)
     answer[hdrs.RETRY_AFTER] = tickets.retry_after(gateway.pool.forecast.seconds_for(submission))
     return web.Response(body=ticket, status=202, headers=answer, content_type="application/json")

@@ -22,6 +22,8 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-
 _LONGEST_RETRY_SECONDS = 60
 #: How often one that waits is looked after: it may have gone.
 _LOOK_SECONDS = 5.0
+#: Tags of an If-None-Match that are looked at; a client has one.
+_MOST_TAGS = 100
 
 
 def asked(request: web.Request) -> tuple[Gateway, Caller, str]:
@@ -113,4 +115,5 @@ def retry_after(seconds: float | None) -> str:
 
 def _matches(known: Iterable[str], tag: str) -> bool:
     """Whether If-None-Match headers name the tag, by the weak comparison (RFC 9110, 13.1.2)."""
-    return any(one.strip().removeprefix("W/") in ("*", tag) for line in known for one in line.split(","))
+    tags = ",".join(known).split(",", _MOST_TAGS)[:_MOST_TAGS]
+    return any(one.strip().removeprefix("W/") in ("*", tag) for one in tags)

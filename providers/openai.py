@@ -13,7 +13,7 @@ from ..engine.calls import Call, CallPolicy, Reply
 from ..engine.errors import CallFailed, Interrupted, NotConnected, Refused, TimedOut, Unusable
 from .openai_stream import StreamError, can_stream, is_stream, read_stream, stream_request
 from .options import ProviderOptions
-from .upstream import failure, read_answer, redacted, stream_failure
+from .upstream import brief, failure, read_answer, stream_failure
 
 #: A shorter header is a word, not a secret.
 _SHORTEST_SECRET = 8
@@ -61,13 +61,17 @@ class OpenAIProvider:
             operation: base.joinpath(*operation.split("/")).with_query(base.query) for operation in options.operations
         }
         self._models_url = base.joinpath("models").with_query(base.query)
-        #: What must not be kept of an upstream's error: the key, and the headers, which may hold others.
-        self._secrets = [value for value in options.headers.values() if len(value) >= _SHORTEST_SECRET]
+        #: What must not be kept of an upstream's error: the key, and the headers and the query, which may hold others.
+        self._secrets = [
+            value for value in (*options.headers.values(), *base.query.values()) if len(value) >= _SHORTEST_SECRET
+        ]
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **options.headers}
         if options.api_key_env is not None:
             key = environ.get(options.api_key_env)
             if not key:
                 raise ValueError(f"api_key_env: the environment variable {options.api_key_env} is not set")
+            if base.user is not None:
+                raise ValueError("base_url: it names a user, and api_key_env a key; there can be one of them")
             self._secrets.append(key)
             self._headers["Authorization"] = f"Bearer {key}"
         if options.organization is not None:
@@ -154,12 +158,18 @@ class OpenAIProvider:
     def _failure(self, error: Exception) -> CallFailed:
         """What an error of the connection means."""
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-            return NotConnected(f"provider {self._name} could not be reached: {_reason(error)}")
+            return NotConnected(f"provider {self._name} could not be reached: {self._reason(error)}")
         if isinstance(error, TimeoutError):
             return TimedOut(f"provider {self._name} did not answer in time")
         if isinstance(error, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
-            return Interrupted(f"the connection to provider {self._name} was lost after sending: {_reason(error)}")
-        return Unusable(f"provider {self._name} does not speak HTTP as expected: {_reason(error)}")
+            return Interrupted(f"the connection to provider {self._name} was lost after sending: {self._reason(error)}")
+        return Unusable(f"provider {self._name} does not speak HTTP as expected: {self._reason(error)}")
+
+    def _reason(self, error: Exception) -> str:
+        # What an answer that is no HTTP said, which may be a secret, is for nobody; nor is the address.
+        if isinstance(error, aiohttp.ClientResponseError):
+            return brief(error.message.partition(":")[0], self._secrets) or type(error).__name__
+        return brief(str(error), self._secrets) or type(error).__name__
 
     def _request(self, call: Call) -> dict[str, Any]:
         request = {**call.request, "model": call.model}
@@ -184,7 +194,7 @@ class OpenAIProvider:
             raise Unusable(f"provider {self._name} answered with JSON that is not an object")
         told = result.get("error")
         if call.operation != "responses" and isinstance(told, dict):
-            message = redacted(str(told.get("message", "an error")), self._secrets)
+            message = brief(str(told.get("message", "an error")), self._secrets)
             raise Refused(f"provider {self._name} answered 200 with an error: {message}")
         # What the server itself adds to a result is not for an upstream to say.
         if "extra_fields" in result:
@@ -192,7 +202,3 @@ class OpenAIProvider:
             answer = orjson.dumps(result)
         model = result.get("model")
         return Reply(result=answer.strip(), model=model if isinstance(model, str) else None)
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -94,6 +94,38 @@ class _Text:
         self.pieces = [piece]
 
 
+class _Items(list[dict[str, Any]]):
+    """Items that come in pieces, each with its `index`, found without looking through them: there may be many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._places: dict[int, dict[str, Any]] = {}
+        self._by_id: dict[str | int, int] = {}
+        self._highest = -1
+
+    def add(self, item: dict[str, Any], depth: int) -> None:
+        """Adds an item, or what continues one, to those that have come."""
+        index = item["index"] if isinstance(item.get("index"), int) else self._index(item)
+        same = self._places.get(index)
+        if same is None:
+            self._places[index] = same = {}
+            self.append(same)
+            self._highest = max(self._highest, index)
+        if isinstance(id := item.get("id"), str | int) and id:
+            self._by_id.setdefault(id, index)
+        _join(same, {**item, "index": index}, depth)
+
+    def _index(self, item: dict[str, Any]) -> int:
+        """The index of an item from a server that does not number them: a new one begins with its id, or a name."""
+        function, id = item.get("function"), item.get("id")
+        name = function.get("name") if isinstance(function, dict) else None
+        if isinstance(id, str | int) and id in self._by_id:
+            return self._by_id[id]
+        if self and not id and not name:
+            return int(self[-1]["index"])
+        return self._highest + 1
+
+
 def rendered(result: dict[str, Any]) -> bytes:
     """A result as JSON. Raises `orjson.JSONEncodeError` if JSON cannot hold it: it nests too deeply."""
     return orjson.dumps(result, default=_joined)
@@ -124,33 +156,14 @@ def _join(kept: dict[str, Any], more: dict[str, Any], depth: int) -> None:
                 kept[key] = have = {}
             _join(have, value, depth - 1)
         elif isinstance(value, list):
-            if not isinstance(have, list):
-                kept[key] = have = []
             if key not in _INDEXED:
+                if not isinstance(have, list):
+                    kept[key] = have = []
                 have.extend(value)
             elif depth:
+                if not isinstance(have, _Items):
+                    kept[key] = have = _Items()
                 for item in _objects(value):
-                    _add(have, item, depth - 1)
+                    have.add(item, depth - 1)
         elif value != "" or have is None:
             kept[key] = value
-
-
-def _add(items: list[dict[str, Any]], item: dict[str, Any], depth: int) -> None:
-    """Adds an item, or what continues one, to those that have come."""
-    index = item["index"] if isinstance(item.get("index"), int) else _index(items, item)
-    same = next((one for one in reversed(items) if one["index"] == index), None)
-    if same is None:
-        items.append(same := {})
-    _join(same, {**item, "index": index}, depth)
-
-
-def _index(items: list[dict[str, Any]], item: dict[str, Any]) -> int:
-    """The index of an item from a server that does not number them: a new one begins with its id, or a name."""
-    function = item.get("function")
-    name = function.get("name") if isinstance(function, dict) else None
-    for one in items:
-        if item.get("id") and one.get("id") == item["id"]:
-            return int(one["index"])
-    if items and not item.get("id") and not name:
-        return int(items[-1]["index"])
-    return max((int(one["index"]) for one in items), default=-1) + 1

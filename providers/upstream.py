@@ -12,7 +12,8 @@ import orjson
 
 from ..engine.errors import CallFailed, Refused, Unusable
 
-#: Of an error's body, this much is kept with the job.
+#: Of an error's body, this much is looked at, and of that this much is kept with the job.
+_MAX_READ_BYTES = 65_536
 _MAX_ERROR_BYTES = 16_384
 _MAX_TEXT = 500
 
@@ -33,14 +34,16 @@ async def pieces(response: aiohttp.ClientResponse, most: int) -> AsyncGenerator[
 
     Raises `Unusable` if it is larger, or compressed although nobody asked.
     """
-    encoding = response.headers.get("Content-Encoding", "identity").lower()
-    if encoding != "identity":
-        raise Unusable(f"the provider answered in {encoding!r} although it was asked not to compress")
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Unusable("the provider answered compressed, although it was asked not to")
     size = 0
+    if response.status >= 400:
+        most = min(most, _MAX_READ_BYTES)
     async for piece in response.content.iter_any():
         size += len(piece)
         if size > most:
             if response.status >= 400:
+                yield piece[: most - size]
                 return
             raise Unusable(f"the provider's answer is larger than {most} bytes", code="result_too_large")
         yield piece
@@ -50,7 +53,7 @@ def failure(provider: str, response: aiohttp.ClientResponse, body: bytes, secret
     """The error that a vendor answered with, as the job keeps it."""
     status = response.status
     kept, details, text = _told(body, secrets)
-    message = f"provider {provider} answered {status}: {text or response.reason or 'no text'}"
+    message = f"provider {provider} answered {status}: {text or brief(response.reason or '', secrets) or 'no text'}"
     return _failure(message, status, kept, details, retry_after(response.headers.get("Retry-After")))
 
 
@@ -88,7 +91,7 @@ def _failure(
 
 def _told(body: bytes, secrets: Collection[str]) -> tuple[Any, dict[str, Any], str | None]:
     """What is kept of an error's body, its error object if it has one, and what it says to a reader."""
-    kept = _parsed(body, secrets)
+    kept = _parsed(body[:_MAX_READ_BYTES], secrets)
     said = kept.get("error", kept) if isinstance(kept, dict) else kept
     details = said if isinstance(said, dict) else {}
     text = details.get("message") if details else said
@@ -110,8 +113,13 @@ def retry_after(value: str | None) -> float | None:
         return float(value[:9])
     try:
         return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
+
+
+def brief(text: str, secrets: Collection[str] = ()) -> str:
+    """The beginning of the text, redacted before it is cut: half a secret would not be recognised."""
+    return redacted(text[:_MAX_READ_BYTES], secrets)[:_MAX_TEXT]
 
 
 def redacted(text: str, secrets: Collection[str] = ()) -> str:
@@ -135,8 +143,7 @@ def _parsed(body: bytes, secrets: Collection[str]) -> Any:
     if len(body) <= _MAX_ERROR_BYTES:
         with suppress(orjson.JSONDecodeError, RecursionError):
             return _redacted_json(orjson.loads(body), secrets)
-    # Redacted before it is cut: half a secret would not be recognised.
-    return redacted(body.decode("utf-8", "replace"), secrets)[:_MAX_TEXT]
+    return brief(body.decode("utf-8", "replace"), secrets)
 
 
 def _word(value: object) -> str | None:

@@ -122,6 +122,7 @@ class Job(Answer):
     expires_at = moment("When it is forgotten.")
     status_code = Integer("200, or the status of the error; with the end.", minimum=200, maximum=599)
     state = Text(enum=("cancelled",))
+    parent = identifier("The job that this one repeats; where a retry is waited for.", required=False)
     result = Object(Result)
     error = Object(JobError)
 
@@ -231,6 +232,6 @@ class JobPage(Answer):
     next = Text("The `cursor` of the next page; absent on the last.")
 
     examples: ClassVar[Examples] = {
-        "A page": {"data": [{**_PENDING, **_STORY, "queue": _QUEUE}], "next": "41"},
+        "A page": {"data": [{**_PENDING, **_STORY}], "next": "41"},
         "The last": {"data": []},
     }

@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from ..engine.errors import InvalidRequest
 from ..engine.jobs import SECOND, State
+from .operations import OPERATIONS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -70,12 +71,17 @@ class JobsQuery(Schema):
         validate=validate.OneOf(list(STATUSES)),
         metadata={"description": "As polls show it: `failed` includes cancelled jobs, `cancelled` is only those."},
     )
-    operation = fields.String(metadata={"description": "As in the path of the submit."})
+    operation = fields.String(
+        validate=validate.OneOf(list(OPERATIONS)), metadata={"description": "As in the path of the submit."}
+    )
     provider = fields.String(metadata={"description": "The one that runs, ran or is next."})
     model = fields.String(metadata={"description": "As the submit named it."})
     created_after = Moment(metadata={"description": "RFC 3339.", "format": "date-time"})
     created_before = Moment(metadata={"description": "RFC 3339.", "format": "date-time"})
-    owner = fields.String(metadata={"description": "For admins: the jobs of one owner, as `key:…`."})
+    owner = fields.String(
+        validate=validate.Regexp(r"^(key:|jwt:|anon\Z)", error="expected anon, or what begins with key: or jwt:."),
+        metadata={"description": "For admins: the jobs of one owner, as `key:…`."},
+    )
     id = fields.String(
         validate=validate.Regexp(r"^[0-9a-f-]{4,36}\Z", error="expected 4 to 36 characters of an id."),
         metadata={"description": "The beginning of the id."},
@@ -108,3 +114,15 @@ def jobs(query: Mapping[str, str]) -> Jobs:
         name, (message, *_) = next(iter(messages.items()))
         raise InvalidRequest(f"{name}: {message}", param=name) from None
     return found
+
+
+#: What a look at a job may include.
+PARTS = ("attempts", "plan")
+
+
+def include(query: Mapping[str, str]) -> set[str]:
+    """The parts that a query asks to be included; raises `InvalidRequest` for others."""
+    parts = {part for part in query.get("include", "").split(",") if part}
+    if unknown := parts.difference(PARTS):
+        raise InvalidRequest(f"include: expected {' or '.join(PARTS)}, got {min(unknown)[:40]!r}", param="include")
+    return parts

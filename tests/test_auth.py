@@ -233,6 +233,10 @@ def test_a_server_that_others_reach_stays_closed_when_its_last_key_goes(folder: 
                 assert response.status == (401 if not is_loopback(outside) else 200)
             async with session.get(f"http://127.0.0.1:{port}/v1/keys") as response:
                 assert response.status == 200
+            # By a name that a page, or a proxy on this machine, has given it.
+            for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", ""):
+                async with session.get(f"http://127.0.0.1:{port}/v1/keys", headers={"Host": host}) as response:
+                    assert response.status == 401, host
         await runner.cleanup()
 
     run(main())

@@ -31,7 +31,7 @@ def test_a_request_of_a_foreign_page_is_refused(
 ) -> None:
     async def main() -> None:
         async with client(folder) as c:
-            for method, path in (("POST", "/v1/async/embeddings"), ("GET", "/healthz"), ("POST", "/v1/keys")):
+            for method, path in (("POST", "/v1/async/embeddings"), ("GET", "/v1/async/jobs"), ("POST", "/v1/keys")):
                 answer = await c.ask(method, path, request("embeddings"), headers)
                 assert answer.status == 403
                 assert reason in answer.message
@@ -44,7 +44,7 @@ def test_a_request_of_a_foreign_page_is_refused(
 def test_the_loopbacks_own_names_are_allowed(folder: Path, run: Any, host: str) -> None:
     async def main() -> None:
         async with client(folder) as c:
-            assert (await c.ask("GET", "/healthz", None, {"Host": host})).status == 200
+            assert (await c.ask("GET", "/v1/async/jobs", None, {"Host": host})).status == 200
             own = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
             assert (await c.ask("POST", "/v1/async/embeddings", request("embeddings"), own)).status == 202
 
@@ -58,3 +58,13 @@ def test_allowed_hosts_are_what_the_operator_says() -> None:
     assert host_rule(ServerSettings(allowed_hosts=("*",)))("anything")
     assert host_rule(ServerSettings(host="0.0.0.0"))("anything")
     assert not host_rule(ServerSettings())("anything")
+
+
+def test_probes_are_answered_under_any_name_and_nothing_else_is(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            for path in ("/healthz", "/readyz", "/v1/async/jobs"):
+                answer = await c.ask("GET", path, headers={"Host": "10.1.2.3:8080"})
+                assert answer.status == (403 if path == "/v1/async/jobs" else 200), path
+
+    run(main())

@@ -40,6 +40,9 @@ def conditions(tag: str) -> list[tuple[str, bool]]:
         ('"a", "b"', False),
         ("", False),
         (",,,", False),
+        ('"a",' * 99 + tag, True),
+        # More than a client has: they are not all looked at, and the answer is the job.
+        ('"a",' * 100 + tag, False),
         ('"' + "x" * 4000 + '"', False),
     ]
 

@@ -1,6 +1,8 @@
 """The page of the API: all of it comes from this server, and nothing that it did not bring may run."""
 
+import asyncio
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,35 @@ def test_files_are_sent_compressed_to_those_who_can_read_them(folder: Path, run:
             assert b".swagger-ui" in file.text
             assert file.headers.get("Content-Encoding", "identity") == accepted
             assert file.headers["Vary"] == "Accept-Encoding"
+
+    run(main())
+
+
+def test_a_client_that_does_not_read_a_file_costs_a_piece_of_it(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        runner = web.AppRunner(create_app({"providers": ECHO}, data=folder))
+        await runner.setup()
+        listening = socket.create_server(("127.0.0.1", 0))
+        # What the kernel would take is not ours to bound.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        await web.SockSite(runner, listening).start()
+        loop, idle = asyncio.get_running_loop(), socket.socket()
+        idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        idle.setblocking(False)
+        try:
+            await loop.sock_connect(idle, listening.getsockname())
+            await loop.sock_sendall(idle, b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            held = 0
+            async with asyncio.timeout(30):
+                while not held:
+                    await asyncio.sleep(0)
+                    assert runner.server is not None
+                    transports = [connection.transport for connection in runner.server.connections]
+                    held = max((t.get_write_buffer_size() for t in transports if t is not None), default=0)
+            assert held < 200_000
+        finally:
+            idle.close()
+            await runner.cleanup()
 
     run(main())
 

@@ -220,6 +220,25 @@ def test_a_large_result_is_left_out_and_is_had_by_a_poll(folder: Path, run: Run,
     run(main())
 
 
+def test_a_long_text_is_told_in_pieces_so_that_a_reader_who_takes_none_costs_little(folder: Path, run: Run) -> None:
+    async def main() -> None:
+        text = "0123456789" * 50_000
+        async with client(folder) as c:
+            id = await c.submit("completions", "echo/wait-0.1+hang", prompt=text)
+            told: list[Sent] = []
+            async with watching(c.served.url, id) as stream:
+                while sum(len(one.data.get("text", "")) for one in told) < len(text):
+                    told.append(await stream.until("progress"))
+            assert "".join(one.data.get("text", "") for one in told) == text
+            assert max(len(one.data.get("text", "")) for one in told) == 32_768
+            so_far = 0
+            for one in told:
+                assert one.data.get("offset", so_far) == so_far
+                so_far += len(one.data.get("text", ""))
+
+    run(main())
+
+
 def test_a_stop_ends_the_streams_and_the_next_start_goes_on_with_them(folder: Path, run: Run) -> None:
     async def main() -> None:
         tables = {"providers": ECHO, "jobs": {"shutdown_grace_seconds": 0}}

@@ -189,7 +189,7 @@ def test_an_owner_sees_its_own_jobs_and_an_admin_all(folder: Path, run: Run) -> 
             assert await ids(by.root, "owner=key:config/alice") == [a2, a1]
             assert await ids(by.alice, "owner=key:config/alice") == [a2, a1]
             assert await ids(by.alice, f"id={b1[:8]}") == []
-            for owner in ("key:config/bob", "anon", ""):
+            for owner in ("key:config/bob", "anon"):
                 answer = await by.alice.ask("GET", f"{JOBS}?owner={owner}")
                 assert (answer.status, answer.message) == (400, "owner: only an admin may ask for another owner's jobs")
                 assert answer.json["error"]["param"] == "owner"
@@ -270,5 +270,21 @@ def test_no_value_is_a_fault_of_the_server(folder: Path, run: Run, query: str) -
         async with client(folder) as c:
             await c.submit("embeddings")
             assert (await c.ask("GET", f"{JOBS}?{query}")).status in (200, 400)
+
+    run(main())
+
+
+def test_a_value_that_can_match_nothing_is_refused(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            for query, reason in (
+                ("owner=carol", "owner: expected anon"),
+                ("operation=chat", "operation: Must be one"),
+            ):
+                answer = await c.ask("GET", f"{JOBS}?{query}")
+                assert (answer.status, answer.message[: len(reason)]) == (400, reason)
+            id = await c.submit()
+            answer = await c.ask("GET", f"{JOBS}/{id}?include=atempts")
+            assert answer.message == "include: expected attempts or plan, got 'atempts'"
 
     run(main())

@@ -10,19 +10,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
 
-from coatcheck.app import config_keys, load_config
+from coatcheck.app import config_keys, create_app, load_config
+from coatcheck.engine import key_table
 from coatcheck.engine.clock import Clock
 from coatcheck.engine.keys import KeyRing
 from coatcheck.engine.limits import Limits
 from coatcheck.engine.store import Store
+from coatcheck.handlers.gateway import GATEWAY
 from coatcheck.schemas.keys import NewKey, NewToken
 from coatcheck.schemas.v1 import timestamp
 
 from .clients import ECHO, Client, client, request
 from .jobs import Hands
-from .servers import ServerProcess, render_toml
+from .servers import Served, ServerProcess, render_toml
 
 ADMIN = "root-token"
 AUTH = {"keys": [{"name": "root", "key": ADMIN, "admin": True}]}
@@ -272,6 +276,55 @@ def test_rotations_at_the_same_instant_all_count(folder: Path, run: Any) -> None
     run(main())
 
 
+@pytest.mark.parametrize("how", ["remove", "rotate"])
+def test_a_change_of_a_key_counts_even_if_its_admin_leaves_before_the_answer(folder: Path, run: Any, how: str) -> None:
+    """An application that embeds the gateway may cancel the handlers of clients that have left."""
+
+    async def main() -> None:
+        app = create_app({"auth": AUTH, "providers": ECHO}, data=folder)
+        runner = web.AppRunner(app, handler_cancellation=True)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        gateway = app[GATEWAY]
+        try:
+            async with aiohttp.ClientSession() as session:
+                root = Client(session, Served(f"http://127.0.0.1:{runner.addresses[0][1]}", gateway, app), {})
+                root = root.with_key(ADMIN)
+                token = await make(root, "alice")
+                assert gateway.keys.caller(token) is not None
+                method, path, change = (
+                    ("DELETE", "/v1/keys/alice", key_table.remove)
+                    if how == "remove"
+                    else ("POST", "/v1/keys/alice/rotate", key_table.rotate)
+                )
+                # The writer is held up, so that the change waits until its client has left.
+                begun, go_on = asyncio.Event(), asyncio.Event()
+
+                async def chore(_connection: object) -> None:
+                    begun.set()
+                    await go_on.wait()
+
+                writes = gateway.store._writes
+                held = asyncio.create_task(writes.alone(chore))
+                await begun.wait()
+                asked = asyncio.create_task(root.ask(method, path, {"overlap_seconds": 0} if how == "rotate" else None))
+                while not any(work is change for work, *_ in writes._waiting):
+                    await gateway.store.keys()
+                handlers = {task for task in asyncio.all_tasks() if "_handle_request" in repr(task)}
+                assert handlers
+                asked.cancel()
+                await asyncio.wait(handlers)
+                go_on.set()
+                await held
+                await gateway.store.add_key(NewKey(name="later").key("sk-bf-later", 0))
+                await asyncio.sleep(0)
+                assert gateway.keys.caller(token) is None
+        finally:
+            await runner.cleanup()
+
+    run(main())
+
+
 def test_a_key_of_the_configuration_is_rotated_by_its_environment() -> None:
     config = load_config({"auth": {"keys": [{"name": "a", "key_env": "NEW", "previous_key_env": "OLD"}]}}, {})
     for environ, known in (
@@ -419,3 +472,27 @@ def test_a_person_is_told_how_to_renew_an_expired_key(folder: Path, run: Any) ->
     assert (done.returncode, done.stderr) == (1, "coatcheck: key 'old' has expired; give --expires-in too\n")
     assert coatcheck(folder, "rotate", "old", "--expires-in", "1d").returncode == 0
     assert NewToken().overlap_seconds == DAY
+
+
+def test_the_last_admins_key_stays_while_others_have_keys(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            root = (await c.ask("POST", "/v1/keys", {"name": "root", "admin": True})).json["key"]
+            admin = c.with_key(root)
+            assert (await admin.ask("POST", "/v1/keys", {"name": "carol"})).status == 201
+            answer = await admin.ask("DELETE", "/v1/keys/root")
+            assert (answer.status, "last admin's key" in answer.message) == (409, True)
+            assert (await admin.ask("DELETE", "/v1/keys/carol")).status == 204
+            assert (await admin.ask("DELETE", "/v1/keys/root")).status == 204
+
+    run(main())
+
+
+def test_a_name_of_the_configuration_is_not_given_again(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        keys = [{"name": "root", "key": "sk-bf-root", "admin": True}]
+        async with client(folder, {"x-bf-vk": "sk-bf-root"}, auth={"keys": keys}) as c:
+            answer = await c.ask("POST", "/v1/keys", {"name": "root"})
+            assert (answer.status, answer.message) == (409, "the configuration has a key of the name 'root' already")
+
+    run(main())

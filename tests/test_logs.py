@@ -106,9 +106,8 @@ def test_neither_keys_nor_bodies_nor_queries_are_in_the_log(folder: Path, run: A
     async def main() -> None:
         async def refuse(body: dict[str, Any]) -> web.StreamResponse:
             assert "the-clients-words" in str(body)
-            return web.json_response(
-                {"error": {"message": "the-upstreams-words", "code": "the-upstreams-words"}}, status=400
-            )
+            words = dict.fromkeys(("message", "code", "type"), "the-upstreams-words")
+            return web.json_response({"error": words}, status=400)
 
         async with Upstream(refuse) as upstream:
             tables = {
@@ -156,6 +155,43 @@ def test_without_being_asked_the_server_says_little_and_in_text(folder: Path, ru
     run(main())
 
 
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_request_that_is_no_http_is_one_line_without_what_was_sent(folder: Path, run: Any, log_format: str) -> None:
+    async def main() -> None:
+        async with ServerProcess(folder, {"server": {"log_format": log_format}, "providers": ECHO}) as server:
+            assert server.url is not None
+            port = int(server.url.rpartition(":")[2])
+            for header in (
+                b"x-api-key: sk-bf-wrong\x01",
+                b"Authorization : Bearer sk-bf-wrong",
+                b"x: sk-bf-wrong\n" * 500,
+            ):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"GET /v1/async/jobs HTTP/1.1\r\nHost: localhost\r\n" + header + b"\r\n\r\n")
+                assert (await reader.readline()).split()[1] == b"400"
+                writer.close()
+            assert await server.terminate() == 0
+        lines = server.log.read_text().splitlines()
+        assert len(lines) == 4, "three, and the stop"
+        assert "sk-bf-wrong" not in str(lines)
+        assert "Error handling request from 127.0.0.1: BadHttpMessage" in lines[0]
+        assert "ERROR" not in str(lines).replace("Error handling", "")
+        assert '"error"' not in str(lines)
+
+    run(main())
+
+
+def test_what_an_error_quotes_begins_no_line_of_the_log() -> None:
+    try:
+        raise ValueError("quoted:\n2026-11-21T09:00:00.000Z INFO coatcheck: forged\r\x1b[2J")
+    except ValueError:
+        first, *rest = TextFormatter().format(record("a fault", exc_info=sys.exc_info())).split("\n")
+    assert first.endswith("a fault")
+    assert "  ValueError: quoted:" in rest
+    assert "  2026-11-21T09:00:00.000Z INFO coatcheck: forged" in rest
+    assert all(line.startswith("  ") and line.isprintable() for line in rest)
+
+
 def test_a_fault_is_one_line_of_json_with_its_traceback() -> None:
     try:
         raise ValueError("two\nlines")
@@ -168,7 +204,7 @@ def test_a_fault_is_one_line_of_json_with_its_traceback() -> None:
     assert "request_id" not in shown, "what is not known is not there"
 
 
-@pytest.mark.parametrize("text", ["a\nb", "\ud800", 'quotes " and \\', "\x1b[31m", "\u2028"])
+@pytest.mark.parametrize("text", ["a\nb", "\ud800", 'quotes " and \\', "\x1b[31m", "\u2028", "\u202eb"])
 def test_whatever_a_line_is_given_it_stays_one_line(text: str) -> None:
     for formatter in (JsonFormatter(), TextFormatter()):
         line = formatter.format(record("about %s", text))

@@ -123,7 +123,7 @@ def test_a_redirect_is_not_followed(run: Any) -> None:
         (answering(200, b"not json"), "something that is not JSON"),
         (answering(200, b"[1]"), "JSON that is not an object"),
         (answering(200, b"x" * 5000), "larger than 2048 bytes"),
-        (answering(200, b"x", {"Content-Encoding": "gzip"}), "answered in 'gzip'"),
+        (answering(200, b"x", {"Content-Encoding": "gzip"}), "answered compressed"),
     ],
 )
 def test_an_answer_that_cannot_be_used_is_not_asked_for_again(run: Any, handle: Any, reason: str) -> None:
@@ -175,12 +175,64 @@ def test_secrets_in_headers_and_at_a_cut_are_redacted(run: Any) -> None:
     assert error.message == "provider up answered 500: bad [redacted]"
 
 
+@pytest.mark.parametrize(
+    "answered",
+    [
+        b"my-own-token\r\n\r\n",
+        b"my-own-token " * 1000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nAuth orization: my-own-token\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: my-own-token" + b"x" * 10_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: my-own-token\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nmy-own-token\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: my-own-token\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 500 my-own-token\r\nContent-Length: 0\r\n\r\n",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n{"error": {"message": "bad my-own-token"}}',
+    ],
+)
+def test_what_an_answer_repeats_of_the_headers_and_the_address_is_not_told(run: Any, answered: bytes) -> None:
+    async def main() -> None:
+        headers = {"X-Key": "my-own-token"}
+        async with raw_upstream(answered, query="/v1?key=in-the-address", headers=headers) as provider:
+            error = await failed(provider, call())
+        assert error.message.startswith(("provider up ", "the provider answered compressed"))
+        told = error.message + repr(describe(error))
+        assert [secret for secret in ("my-own-token", "in-the-address") if secret in told] == []
+
+    run(main())
+
+
+def test_of_an_errors_body_no_more_is_read_than_is_looked_at(run: Any) -> None:
+    async def main() -> None:
+        rest = asyncio.Event()
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(status=500)
+            await response.prepare(request)
+            await response.write(b"too much of this " * 5000)
+            await rest.wait()
+            return response
+
+        async with upstream(handle) as provider, asyncio.timeout(20):
+            error = await failed(provider, call())
+            rest.set()
+        assert error.status == 500
+        assert error.message.startswith("provider up answered 500: too much of this too much")
+
+    run(main())
+
+
 @pytest.mark.parametrize("depth", [250, 1000])
 def test_an_error_that_nests_too_deeply_is_kept_as_text(run: Any, depth: int) -> None:
     error = run(failure(answering(503, b'{"error": ' + b"[" * depth + b"]" * depth + b"}")))
     assert error.status == 503
     kept = describe(error)["upstream"]
     assert isinstance(kept["body"] if isinstance(kept, dict) else kept, str)
+
+
+def test_a_user_in_the_base_address_and_a_key_are_one_too_many() -> None:
+    options = OpenAIOptions(base_url="http://me:word@127.0.0.1:9/v1", api_key_env="KEY")
+    with pytest.raises(ValueError, match="there can be one of them"):
+        OpenAIProvider("up", options, {"KEY": SECRET})
 
 
 def test_a_query_in_the_base_address_is_kept(run: Any) -> None:
@@ -231,7 +283,15 @@ def test_a_server_that_speaks_no_http_is_unusable(run: Any) -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [(None, None), ("7", 7), (" 7 ", 7), ("soon", None), ("-1", None), ("Thu, 01 Jan 1970 00:00:00 GMT", 0)],
+    [
+        (None, None),
+        ("7", 7),
+        (" 7 ", 7),
+        ("soon", None),
+        ("-1", None),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Thu, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+    ],
 )
 def test_retry_after_has_two_forms(header: str | None, seconds: float | None) -> None:
     assert retry_after(header) == seconds

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,19 @@ def test_calls_that_a_server_does_not_number_are_told_apart_by_their_ids(calls: 
     assert result["choices"][0]["message"]["tool_calls"] == [
         {"type": "function", "id": id, "function": {"name": name, "arguments": said}} for id, name, said in expected
     ]
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_many_calls_take_no_longer_each_than_a_few(numbered: bool) -> None:
+    """An upstream can send so many that a look through all of them for each would hold up everyone for minutes."""
+    calls = [{"id": f"c{i}", **({"index": i} if numbered else {})} for i in range(50_000)]
+    joined, began = Completion("chat.completion"), time.process_time()
+    for _ in range(2):
+        list(joined.take({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}))
+    result = joined.result()
+    assert result is not None
+    assert [call["id"] for call in result["choices"][0]["message"]["tool_calls"]] == [call["id"] for call in calls]
+    assert time.process_time() - began < 10
 
 
 def test_thoughts_with_numbered_parts_are_joined_and_their_words_are_not() -> None:

@@ -42,6 +42,9 @@ Run = Callable[[Awaitable[Any]], Any]
         (["await=5"], Preference()),
         ([""], Preference()),
         ([",;=,,"], Preference()),
+        (["a," * 99 + "wait=5"], Preference(5)),
+        # No client means as many as that, and to look at them all would take as long as the header is.
+        (["a," * 100 + "wait=5"], Preference()),
     ],
 )
 def test_the_prefer_header_is_that_of_rfc_7240(values: list[str], expected: Preference | None) -> None:

@@ -92,6 +92,19 @@ def test_the_pieces_of_text_add_up_and_start_over_after_a_reconnect(folder: Path
     run(main())
 
 
+def test_an_answer_of_many_small_pieces_is_kept_in_few(folder: Path, run: Run) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            attempt = await running(c, await c.submit("embeddings", HANG))
+            call = Call(c, attempt)
+            for number in range(1000):
+                call.say(f"{number} ")
+            assert len(attempt._said) < 300
+            assert attempt.text == "".join(f"{number} " for number in range(1000))
+
+    run(main())
+
+
 def test_what_comes_quickly_is_told_together(folder: Path, run: Run) -> None:
     async def main() -> None:
         async with client(folder) as c:

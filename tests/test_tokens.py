@@ -419,6 +419,36 @@ def test_more_than_may_wait_for_keys_are_told_to_come_again(run: Any) -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("answered", "told"),
+    [
+        (b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", "/jwks.json answered 404"),
+        (b"no http\r\n\r\n", "/jwks.json does not speak HTTP as expected"),
+        (b"", "/jwks.json cannot be fetched"),
+        (None, "its address cannot be understood"),
+    ],
+)
+def test_what_may_be_secret_in_the_address_of_the_keys_is_not_in_the_log(
+    answered: bytes | None, told: str, run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answered or b"")
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            host = f"127.0.0.1:{port}" if answered is not None else "[127.0.0.1"
+            found = KeySet(f"http://me:the-word@{host}/jwks.json?key=in-the-query", ("RS256",))
+            await found.start()
+            await found.close()
+
+    run(main())
+    assert told in caplog.text
+    assert [secret for secret in ("the-word", "in-the-query") if secret in caplog.text] == []
+
+
 @pytest.mark.parametrize("trouble", ["status", "redirect", "garbage", "large", "compressed", "gone"])
 def test_a_load_that_fails_keeps_the_keys(trouble: str, run: Any) -> None:
     async def main() -> None:

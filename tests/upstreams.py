@@ -49,7 +49,7 @@ async def upstream(handle: Handle, **options: Any) -> AsyncIterator[OpenAIProvid
 
 
 @asynccontextmanager
-async def raw_upstream(answered: bytes, **options: Any) -> AsyncIterator[OpenAIProvider]:
+async def raw_upstream(answered: bytes, query: str = "", **options: Any) -> AsyncIterator[OpenAIProvider]:
     """A provider of a server that sends these bytes and closes the connection."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,7 +59,7 @@ async def raw_upstream(answered: bytes, **options: Any) -> AsyncIterator[OpenAIP
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        provider = OpenAIProvider("up", OpenAIOptions(base_url=f"http://127.0.0.1:{port}", **options), {})
+        provider = OpenAIProvider("up", OpenAIOptions(base_url=f"http://127.0.0.1:{port}{query}", **options), {})
         await provider.start()
         try:
             yield provider
