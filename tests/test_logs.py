@@ -128,7 +128,7 @@ def test_neither_keys_nor_bodies_nor_queries_are_in_the_log(folder: Path, run: A
                     shown = {"status": "pending"}
                     while shown["status"] != "failed":
                         async with session.get(
-                            f"/v1/async/jobs/{id}?include=in-the-query", headers={"Authorization": "Bearer sk-bf-admin"}
+                            f"/v1/async/jobs/{id}?secret=in-the-query", headers={"Authorization": "Bearer sk-bf-admin"}
                         ) as response:
                             shown = await response.json()
                 assert "the-upstreams-words" in str(shown), "its owner is told"
