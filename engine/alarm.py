@@ -27,7 +27,7 @@ class Alarm:
         self._moment = None
 
     def stop(self) -> None:
-        """Rings for the last time."""
+        """Ends the waiting: it rings no more."""
         self._stopped = True
         self._set.set()
 

@@ -65,7 +65,11 @@ class Forecast:
             return lane.pace.until_end((now - job.started_at) / SECOND)
         if job.run_at is not None:
             return max(job.run_at - now, 0) / SECOND + (lane.pace.seconds or 0)
-        return _from_now(lane, job.owner)
+        left = _from_now(lane, job.owner)
+        # That is true of the owner's newest job. Of one that has waited for a while nobody counts on each poll how many
+        # are ahead of it: it is asked for again when it has waited as long again.
+        patience = max((now - job.created_at) / SECOND, lane.pace.seconds or 0)
+        return None if left is None else min(left, patience)
 
     def seconds_for(self, submission: Submission) -> float | None:
         """The same of a job that was just taken."""

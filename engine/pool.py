@@ -62,6 +62,7 @@ class Pool:
         self.forecast = Forecast(self._lanes, self._attempts.lane, store, self._clock)
         self._running: dict[int, Attempt] = {}
         self._loops: set[asyncio.Task[None]] = set()
+        self._keeping: asyncio.Task[None] | None = None
         self._timekeeper = Timekeeper(
             store,
             settings,
@@ -109,7 +110,7 @@ class Pool:
             self._backlog.add(owner, count)
             if not held:
                 self._lane(name).arrive(owner, count)
-        self._spawn(self._timekeeper.run(), "coatcheck timekeeper")
+        self._keeping = asyncio.create_task(self._timekeeper.run(), name="coatcheck timekeeper")
         self.accepting = True
 
     async def drain(self, grace_seconds: float) -> None:
@@ -117,7 +118,6 @@ class Pool:
         decides what becomes of their jobs. Nothing is lost: what does not end here is pending again."""
         self.accepting = False
         self._stopping = self._attempts.stopping = self.forecast.stopping = True
-        self._alarm.stop()
         for lane in self._lanes.values():
             lane.nudge()
         if self._loops:
@@ -131,6 +131,10 @@ class Pool:
         for attempt in list(self._running.values()):
             attempt.interrupt()
         await self._idle.wait()
+        # Until now: what is to be cancelled in the grace time must not go on costing.
+        self._alarm.stop()
+        if self._keeping is not None:
+            await asyncio.wait([self._keeping])
         self.watchers.close()
 
     def hurry(self) -> None:

@@ -73,9 +73,13 @@ async def ahead(db: Connection, items: Sequence[tuple[Job, int]]) -> Sequence[in
     answers = []
     for job, most in items:
         ((count,),) = await db.execute_fetchall(
-            "SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE state = 'pending' AND run_at IS NULL AND lane = ?"
-            " AND owner = ? AND (priority, seq) < (?, ?) LIMIT ?)",
-            [job.lane, job.owner, job.priority, job.seq, most],
+            # Two ranges of the index: of a comparison of both columns at once it knows only the first.
+            "SELECT COUNT(*) FROM ("
+            "SELECT 1 FROM job WHERE state = 'pending' AND run_at IS NULL AND lane = :lane AND owner = :owner"
+            " AND priority < :priority UNION ALL "
+            "SELECT 1 FROM job WHERE state = 'pending' AND run_at IS NULL AND lane = :lane AND owner = :owner"
+            " AND priority = :priority AND seq < :seq LIMIT :most)",
+            {"lane": job.lane, "owner": job.owner, "priority": job.priority, "seq": job.seq, "most": most},
         )
         answers.append(count)
     return answers

@@ -32,24 +32,19 @@ SQLITE_FLOOR = (3, 40, 0)
 class Store:
     """Opened by `Store.open`; owns the file until `close`."""
 
-    def __init__(
-        self,
-        path: Path,
-        writer: aiosqlite.Connection,
-        reader: aiosqlite.Connection,
-        lock: OwnerLock,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, path: Path, connections: Sequence[aiosqlite.Connection], lock: OwnerLock, clock: Clock) -> None:
+        """`connections`: one that writes, and two that cannot."""
         self._path = path
         self._file = _identity(path)
-        self._writer = writer
-        self._reader = reader
+        self._writer, self._reader, self._searcher = connections
         self._lock = lock
         self._clock = clock
         #: Where this store, and who works with it, count what happens.
         self.meters = Meters()
-        self._writes = Batches(writer, transactional=True, observe=self.meters.committed)
-        self._reads = Batches(reader, transactional=False, observe=self.meters.read)
+        self._writes = Batches(self._writer, transactional=True, observe=self.meters.committed)
+        self._reads = Batches(self._reader, transactional=False, observe=self.meters.read)
+        #: What looks at thousands of rows: no poll waits for somebody's lists.
+        self._searches = Batches(self._searcher, transactional=False, max_items=16, observe=self.meters.read)
         self.census = Census(path, self.meters)
 
     @classmethod
@@ -69,9 +64,10 @@ class Store:
             writer = await aiosqlite.connect(path, isolation_level=None)
             connections.append(writer)
             await _prepare(writer, path, durability)
-            reader = await aiosqlite.connect(path, isolation_level=None)
-            connections.append(reader)
-            await reader.executescript("PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0;")
+            for _ in range(2):
+                reader = await aiosqlite.connect(path, isolation_level=None)
+                connections.append(reader)
+                await reader.executescript("PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0;")
         except BaseException as error:
             for connection in reversed(connections):
                 await connection.close()
@@ -79,15 +75,15 @@ class Store:
             if isinstance(error, sqlite3.Error):
                 raise StoreUnusable(f"{path} cannot be opened: {error}") from error
             raise
-        return cls(path, writer, reader, lock, clock or Clock())
+        return cls(path, connections, lock, clock or Clock())
 
     async def close(self) -> None:
         """Carries out what was asked, then gives the file up."""
         await self.census.close()
-        await self._reads.close()
-        await self._writes.close()
-        await self._reader.close()
-        await self._writer.close()
+        for batches in (self._searches, self._reads, self._writes):
+            await batches.close()
+        for connection in (self._searcher, self._reader, self._writer):
+            await connection.close()
         self._lock.release()
 
     def check_file(self) -> None:
@@ -176,7 +172,7 @@ class Store:
 
     async def survey(self, lanes: Sequence[str]) -> Survey:
         """What is known of the jobs that wait, in these lanes, and of the file."""
-        found: Survey = await self._reads.ask(survey.surveys, lanes)
+        found: Survey = await self._searches.ask(survey.surveys, lanes)
         return found
 
     def ticket(self, id: str, owner: str | None) -> Awaitable[Ticket | None]:
@@ -212,13 +208,13 @@ class Store:
 
     async def ahead(self, job: Job, most: int) -> int:
         """How many of its owner's jobs go before a ready job; no more than `most` are counted."""
-        count: int = await self._reads.ask(reads.ahead, (job, most))
+        count: int = await self._searches.ask(reads.ahead, (job, most))
         return count
 
     async def page(self, filter: Filter, *, before: int | None, limit: int) -> Page:
         """Up to `limit` jobs that arrived before the seq `before` (None: now), newest first; perhaps fewer, although
         there are more."""
-        page: Page = await self._reads.ask(
+        page: Page = await self._searches.ask(
             listing.pages, listing.Ask(filter=filter, before=before, limit=limit, expiry=self._clock.expiry())
         )
         return page
@@ -253,7 +249,11 @@ def _own(path: Path) -> tuple[Path, OwnerLock]:
     try:
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path, OwnerLock(path)
+        lock = OwnerLock(path)
+        if not path.exists():
+            # What people ask is not for every user of the machine to read; SQLite's other files take the same mode.
+            path.touch(mode=0o600)
+        return path, lock
     except OSError as error:
         raise StoreUnusable(f"the folder of the database {path} cannot be written: {error.strerror}") from error
 

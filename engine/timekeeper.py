@@ -57,8 +57,9 @@ class Timekeeper:
                 for job in await self._store.overdue(self._clock.now() - self._timeout, failure):
                     self._overdue(job)
                 await self._set()
-            except CoatcheckError as error:
-                log.error("held jobs could not be made ready: %s", error)
+            except Exception as error:
+                # Without this loop no held job would ever go on.
+                log.error("what is due could not be done: %s", error, exc_info=not isinstance(error, CoatcheckError))
                 await asyncio.sleep(_AGAIN_SECONDS)
                 self.alarm.set(self._clock.now())
 

@@ -63,8 +63,9 @@ def _wake(listener: asyncio.Future[None]) -> None:
 
 class Watchers:
     def __init__(self) -> None:
-        self._ends: dict[str, list[Bell]] = {}
-        self._changes: dict[str, list[Bell]] = {}
+        # In the order of their coming; of thousands at one job, each must be able to leave at no cost.
+        self._ends: dict[str, dict[Bell, None]] = {}
+        self._changes: dict[str, dict[Bell, None]] = {}
         #: Clients that wait for an end, and those that watch; for the meters.
         self.waiting = 0
         self.watching = 0
@@ -120,15 +121,15 @@ class Watchers:
                     bell.ring(moved=True)
 
     @contextmanager
-    def _hung(self, bells: dict[str, list[Bell]], id: str) -> Iterator[Bell]:
+    def _hung(self, bells: dict[str, dict[Bell, None]], id: str) -> Iterator[Bell]:
         bell = Bell()
         if self._closed:
             bell.ring(moved=True)
-        bells.setdefault(id, []).append(bell)
+        bells.setdefault(id, {})[bell] = None
         try:
             yield bell
         finally:
             others = bells[id]
-            others.remove(bell)
+            del others[bell]
             if not others:
                 del bells[id]

@@ -1,5 +1,6 @@
 """Cancel-After: a job that has not ended by then is cancelled, wherever it is."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import aiohttp
 import pytest
 
 from coatcheck.engine.calls import OnInterrupt
+from coatcheck.engine.clock import Clock
 from coatcheck.engine.errors import InvalidRequest
 from coatcheck.engine.jobs import SECOND, State, Submission
 from coatcheck.handlers.headers import cancel_at
@@ -212,6 +214,20 @@ def test_the_request_is_forgotten_with_the_job_where_requests_are_not_kept(folde
             assert [job.id for job in await store.cancel_due(keep_request=False)] == [asked[0].id]
             kept = [await store.request((await found(store, one.id)).job.seq) for one in asked]
             assert kept == [None, asked[1].request]
+
+    run(main())
+
+
+def test_a_job_is_cancelled_in_the_grace_time_of_a_stop_too(folder: Path, run: Run) -> None:
+    async def main() -> None:
+        async with opened(folder) as store, pooled(store, echo()) as pool:
+            asked = due(0.3, "hang", created_at=Clock().now())
+            await pool.submit(asked)
+            await until(store, asked.id, lambda ticket: ticket.job.state is State.PROCESSING)
+            async with asyncio.timeout(30):
+                await pool.drain(60)
+            assert (await found(store, asked.id)).job.state is State.CANCELLED
+            assert (await told(store, asked.id))[-1].data["reason"] == "cancel_after"
 
     run(main())
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from coatcheck.engine.errors import StoreLocked, StoreUnusable
+from coatcheck.engine.listing import Filter
 from coatcheck.engine.migrations import MIGRATIONS
 from coatcheck.engine.store import Store
 
-from .jobs import add, back, completed, opened, rows, submission, take
+from .jobs import add, back, completed, failed, found, opened, rows, submission, take
 
 Run = Callable[[Awaitable[Any]], Any]
 
@@ -72,7 +73,7 @@ def test_the_database_itself_refuses_a_state_that_cannot_be(change: str, folder:
     assert "constraint failed" in str(caught.value)
 
 
-def test_every_commit_is_synced_and_the_reader_cannot_write(folder: Path, run: Run) -> None:
+def test_every_commit_is_synced_and_the_readers_cannot_write(folder: Path, run: Run) -> None:
     async def main() -> None:
         async with opened(folder) as store:
             expected = {
@@ -80,6 +81,7 @@ def test_every_commit_is_synced_and_the_reader_cannot_write(folder: Path, run: R
                     "synchronous": 2, "journal_mode": "wal", "auto_vacuum": 2, "foreign_keys": 1, "query_only": 0,
                 },
                 store._reader: {"journal_mode": "wal", "query_only": 1, "wal_autocheckpoint": 0},
+                store._searcher: {"journal_mode": "wal", "query_only": 1, "wal_autocheckpoint": 0},
             }  # fmt: skip
             for connection, pragmas in expected.items():
                 for name, value in pragmas.items():
@@ -105,7 +107,7 @@ def test_no_search_scans_the_jobs(folder: Path, run: Run) -> None:
     async def main() -> None:
         statements: list[str] = []
         async with opened(folder) as store:
-            for connection in (store._writer, store._reader):
+            for connection in (store._writer, store._reader, store._searcher):
                 await connection.set_trace_callback(statements.append)
             await add(store, *(many := [submission() for _ in range(5)]))
             first, second, *_ = await take(store, count=3)
@@ -115,6 +117,10 @@ def test_no_search_scans_the_jobs(folder: Path, run: Run) -> None:
             await store.ticket(many[3].id, "key:alice")
             await asyncio.gather(store.request(1), store.story(1), store.processing(), store.alarms())
             await asyncio.gather(store.backlog(), store.promote(3600), store.sweep(10))
+            await asyncio.gather(store.cancel_due(), store.overdue(0, failed()), store.delete(many[0].id, "key:alice"))
+            waiting = (await found(store, many[3].id)).job
+            await asyncio.gather(store.ahead(waiting, 7), store.survey(["echo"]))
+            await store.page(Filter(owner="key:alice", provider="echo"), before=None, limit=20)
         plans = {statement: plan(folder, statement) for statement in statements if " job" in statement}
         for statement, steps in plans.items():
             scans = {step for step in steps if step.startswith("SCAN job")}
@@ -128,9 +134,13 @@ def test_no_search_scans_the_jobs(folder: Path, run: Run) -> None:
             "job_ready": "GROUP BY lane, owner",
             "job_running": "state = 'processing' ORDER BY seq",
             "job_held": "SELECT MIN(run_at)",
+            "job_cancel (cancel_at<?)": "cancel_at <=",
+            "job_tried (claimed_at<?)": "claimed_at <=",
+            "job_ready (lane=? AND owner=? AND priority=? AND seq<?)": "LIMIT 7)",
+            "job_owner (owner=? AND seq>? AND seq<?)": "ORDER BY seq DESC LIMIT 21",
         }.items():
-            found = [" | ".join(steps) for statement, steps in plans.items() if part in statement]
-            assert any(index in steps for steps in found), (index, found)
+            taken = [" | ".join(steps) for statement, steps in plans.items() if part in statement]
+            assert any(index in steps for steps in taken), (index, taken)
 
     run(main())
 
@@ -280,3 +290,12 @@ async def _one_of_each(folder: Path) -> None:
         "processing": 1,
         "completed": 1,
     }
+
+
+def test_a_new_database_is_its_owners_alone(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with opened(folder) as store:
+            await add(store, submission())
+            assert {path.stat().st_mode & 0o077 for path in folder.glob("coatcheck.db*")} == {0}
+
+    run(main())
