@@ -296,6 +296,9 @@ def test_a_new_database_is_its_owners_alone(folder: Path, run: Any) -> None:
     async def main() -> None:
         async with opened(folder) as store:
             await add(store, submission())
-            assert {path.stat().st_mode & 0o077 for path in folder.glob("coatcheck.db*")} == {0}
+            assert open_to_others() == {0}
+
+    def open_to_others() -> set[int]:
+        return {path.stat().st_mode & 0o077 for path in folder.glob("coatcheck.db*")}
 
     run(main())
