@@ -4,10 +4,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from importlib import import_module
 
-from coatcheck.commands.options import EXIT_CODES, FAILED, INTERRUPTED, MISUNDERSTOOD, Misunderstood, Parser
+from coatcheck.commands.options import EXIT_CODES, FAILED, INTERRUPTED, MISUNDERSTOOD, Formatter, Misunderstood, Parser
 from coatcheck.engine.errors import CoatcheckError
 
 COMMANDS = (
@@ -45,8 +44,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
         description="Takes long AI calls as jobs: submit, take a ticket, come back for the result.",
         epilog="The server is the one at COATCHECK_URL, asked with the key in COATCHECK_KEY; by default that of\n"
         f"./config.toml, on this machine.\n\n{EXIT_CODES}",
-        # With the usual indent of 2 the longest name is too long for its column.
-        formatter_class=partial(argparse.RawDescriptionHelpFormatter, indent_increment=1),
+        formatter_class=Formatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
     for name in given[:1] if given and given[0] in COMMANDS else COMMANDS:

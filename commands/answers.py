@@ -67,12 +67,12 @@ def head(shown: dict[str, Any], terminal: Terminal) -> str:
     status = state(shown)
     mark = {"completed": "✓", "failed": "✗", "cancelled": "✗"}.get(status, "·")
     line = f"{mark} {shown['id'][:8]} {status}"
-    parts = [printable(f"{shown['operation']} at {shown['model']}")]
+    what = printable(f"{shown['operation']} at {shown['model']}")
     if "completed_at" in shown:
-        parts.append(f"took {lasted(between(shown['created_at'], shown['completed_at']))}")
-        parts.append(f"kept until {clock(shown['expires_at'])}")
+        took = f"took {lasted(between(shown['created_at'], shown['completed_at']))}"
+        parts = [took, what, f"kept until {clock(shown['expires_at'])}"]
     else:
-        parts.append(f"submitted {clock(shown['created_at'])}")
+        parts = [what, f"submitted {clock(shown['created_at'])}"]
     while parts and columns(line) + sum(2 + columns(part) for part in parts) > terminal.width:
         parts.pop()
     return "  ".join([terminal.paint(line, STATUS_COLOURS[status]), *(terminal.paint(part, "dim") for part in parts)])

@@ -6,12 +6,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from coatcheck.app import database_path
 from coatcheck.engine.errors import ConfigurationError
 
 from .answers import print_json
 from .client import Server
-from .findings import Finding, Level, configuration, database, keys, providers, unusable
+from .database import database
+from .findings import Finding, Level, configuration, keys, tokens, unusable
 from .options import FAILED, OK, common, config_path, read_config
+from .pings import providers
+from .running import look, told_keys
 from .terminal import Terminal, fitted
 
 _MARKS = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.FAILED: ("✗", "red")}
@@ -25,8 +29,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "check",
         parents=[common()],
         help="look for what would keep a server from working",
-        description="Looks at the configuration, the database (through the server that owns it, if one runs) and the "
-        "keys, and asks each provider whether it is there, at no cost. Exit code 1 if anything fails.",
+        description="Looks at the configuration, the server if one runs, the database, the keys and the issuer of "
+        "tokens, and asks each provider whether it is there, at no cost. Exit code 1 if anything fails.",
     )
     command.add_argument("--json", action="store_true", help='print JSON: {"ok": …, "findings": […]}')
     command.set_defaults(run=run)
@@ -46,20 +50,24 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _findings(options: argparse.Namespace) -> Iterator[Finding]:
+    path = config_path(options.config)
     try:
         config = read_config(options)
+        file = database_path(config, options.data).resolve()
     except ConfigurationError as error:
-        yield unusable(error)
+        yield unusable(error, path)
         return
-    yield from configuration(config, config_path(options.config))
-    try:
-        found, stored = database(config, options.data, Server.configured(options.config))
-    except ConfigurationError as error:
-        yield unusable(error)
-        return
+    yield from configuration(config, path)
+    server = Server.configured(options.config)
+    running = look(server)
+    yield running.finding
+    stored = database(file, running)
+    yield from stored.findings
+    found, known = told_keys(server) if running.ready and (running.named or stored.owned) else ([], stored.keys)
     yield from found
-    yield from keys(config, stored)
-    yield from asyncio.run(providers(config))
+    yield from keys(config, known)
+    yield from asyncio.run(tokens(config, options.data, path))
+    yield from asyncio.run(providers(config, path))
 
 
 def _say(out: Terminal, finding: Finding) -> None:

@@ -17,7 +17,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="show a job, and its answer if there is one",
         description="The answer goes to standard output, all else to standard error.",
         epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("id", metavar="ID", help=ids.HELP)
     command.add_argument("--json", action="store_true", help="print the job as JSON")

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -28,7 +28,12 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="list jobs, newest first",
         description="Your key's jobs, newest first; an admin's key sees every owner's. What has expired is gone.",
     )
-    command.add_argument("--status", choices=_STATUSES, help="failed includes cancelled jobs")
+    command.add_argument(
+        "--status",
+        choices=_STATUSES,
+        metavar="STATUS",
+        help=f"{', '.join(_STATUSES[:-1])} (which includes cancelled) or {_STATUSES[-1]}",
+    )
     command.add_argument("--operation", metavar="NAME", help="as chat/completions")
     command.add_argument("--provider", metavar="NAME", help="that runs, ran or is next")
     command.add_argument("--model", metavar="NAME", help="as the submit named it")
@@ -41,35 +46,50 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
-    pages = _pages(Server.configured(), options)
+    pages = _Pages(Server.configured(), options)
+    out, err = Terminal(sys.stdout), Terminal(sys.stderr)
     if options.json:
         _print_json(pages)
-        return OK
-    out, err = Terminal(sys.stdout), Terminal(sys.stderr)
+    elif not _print_table(pages, out):
+        err.say("There are no such jobs." if _filters(options) else "There are no jobs.")
+    if pages.more:
+        err.say("more: --limit N or --all")
+    return OK
+
+
+def _print_table(pages: Iterable[list[dict[str, Any]]], out: Terminal) -> bool:
+    """Whether there were any jobs."""
     shown = [index for index, name in enumerate(_HEAD) if name != "OPERATION" or out.width >= _NARROW]
     head = [_HEAD[index] for index in shown]
     widths: list[int] = []
     for page in pages:
         rows = [[_row(job)[index] for index in shown] for job in page]
         widths = out.table(head, rows, flexible=head.index("MODEL"), widths=widths)
-    if not widths:
-        err.say("There are no such jobs." if _filters(options) else "There are no jobs.")
-    return OK
+    return bool(widths)
 
 
-def _pages(server: Server, options: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
+class _Pages:
     """The jobs that are asked for, page by page; no page is empty."""
-    left = None if options.all else options.limit
-    query = _filters(options)
-    while left is None or left > 0:
-        asked = {**query, "limit": _PAGE if left is None else min(left, _PAGE)}
-        answer = server.ask("GET", f"/v1/async/jobs?{urlencode(asked)}").json
-        if answer["data"]:
-            yield answer["data"]
-        if "next" not in answer:
-            return
-        query["cursor"] = answer["next"]
-        left = None if left is None else left - len(answer["data"])
+
+    def __init__(self, server: Server, options: argparse.Namespace) -> None:
+        self._server = server
+        self._left: int | None = None if options.all else options.limit
+        self._query = _filters(options)
+        #: Once all pages were read: whether there may be jobs beyond the limit.
+        self.more = False
+
+    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+        left, query = self._left, self._query
+        while left is None or left > 0:
+            asked = {**query, "limit": _PAGE if left is None else min(left, _PAGE)}
+            answer = self._server.ask("GET", f"/v1/async/jobs?{urlencode(asked)}").json
+            if answer["data"]:
+                yield answer["data"]
+            self.more = "next" in answer
+            if not self.more:
+                return
+            query = {**query, "cursor": answer["next"]}
+            left = None if left is None else left - len(answer["data"])
 
 
 def _filters(options: argparse.Namespace) -> dict[str, str]:
@@ -86,7 +106,7 @@ def _row(job: dict[str, Any]) -> tuple[str, ...]:
     return job["id"][:8], state(job), job["operation"], job["model"], brief(age), took
 
 
-def _print_json(pages: Iterator[list[dict[str, Any]]]) -> None:
+def _print_json(pages: Iterable[list[dict[str, Any]]]) -> None:
     """One document, written as the pages come: there may be a million jobs."""
     sys.stdout.write('{"data": [')
     comma = ""

@@ -18,6 +18,7 @@ from coatcheck.schemas.keys import NewKey, NewToken, load, shown, shown_limits
 
 from .client import Server
 from .options import OK, common, duration, read_config
+from .refusals import ServerRefused
 from .terminal import Terminal
 
 T = TypeVar("T")
@@ -152,7 +153,10 @@ async def _in_store(options: argparse.Namespace, config: Config, work: Callable[
 
 def _made(options: argparse.Namespace, path: str, wish: Any) -> str:
     """The token that the running server makes."""
-    return str(Server.configured(options.config).ask("POST", path, wish).json["key"])
+    try:
+        return str(Server.configured(options.config).ask("POST", path, wish).json["key"])
+    except ServerRefused as error:
+        raise CoatcheckError(str(error).replace("expires_in_seconds", "--expires-in")) from error
 
 
 def _print_token(token: str) -> int:

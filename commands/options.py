@@ -4,7 +4,7 @@ import argparse
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +33,27 @@ class Misunderstood(CoatcheckError):
     """The command was not understood."""
 
 
+class Formatter(argparse.HelpFormatter):
+    """Wraps paragraphs, but for those that are laid out; commands stand as far in as options do."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            part if "\n  " in part else super(Formatter, self)._fill_text(part, width, indent)
+            for part in text.split("\n\n")
+        )
+
+    def _iter_indented_subactions(self, action: argparse.Action) -> Generator[argparse.Action, None, None]:
+        yield from getattr(action, "_get_subactions", tuple)()
+
+
 class Parser(argparse.ArgumentParser):
     """Takes options between positional arguments, also where one of these may be left out."""
 
     _nested = False
     _mixing = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"formatter_class": Formatter, **kwargs})
 
     def add_subparsers(self, **kwargs: Any) -> Any:
         self._nested = True

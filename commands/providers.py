@@ -8,9 +8,13 @@ from .answers import print_json
 from .client import Server
 from .moments import lasted
 from .options import OK
-from .terminal import Terminal
+from .terminal import Terminal, columns
 
 _HEAD = ("PROVIDER", "KIND", "LANE", "RUNNING", "WAITING", "PACE", "MODELS")
+#: What a narrow terminal is not shown, the first first.
+_SPARED = ("KIND", "PACE", "MODELS")
+#: Models are cut to no less.
+_MODELS_COLUMNS = 12
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -31,10 +35,24 @@ def run(options: argparse.Namespace) -> int:
         return OK
     rows = [row for provider in told["data"] for row in _rows(provider)]
     if rows:
-        Terminal(sys.stdout).table(_HEAD, rows, flexible=_HEAD.index("MODELS"))
+        out = Terminal(sys.stdout)
+        shown = _fitting(rows, out.width)
+        head = [_HEAD[index] for index in shown]
+        flexible = head.index("MODELS" if "MODELS" in head else "LANE")
+        out.table(head, [[row[index] for index in shown] for row in rows], flexible=flexible)
     else:
         Terminal(sys.stderr).say("There are no providers: [providers.NAME] in the configuration makes one.")
     return OK
+
+
+def _fitting(rows: list[tuple[str, ...]], width: int) -> list[int]:
+    """The columns that there is room for."""
+    widest = {name: max(map(columns, (name, *(row[index] for row in rows)))) for index, name in enumerate(_HEAD)}
+    widest["MODELS"] = min(widest["MODELS"], _MODELS_COLUMNS)
+    for name in _SPARED:
+        if sum(widest.values()) + 2 * (len(widest) - 1) > width:
+            del widest[name]
+    return [index for index, name in enumerate(_HEAD) if name in widest]
 
 
 def _rows(provider: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -14,13 +14,14 @@ WHERE = "is COATCHECK_URL right, and does `coatcheck serve` run there?"
 class ServerRefused(CoatcheckError):
     """The server refused.
 
-    `status` and `code` are the answer's, the message has its reason and what to do.
+    `status`, `code` and `reason` are the answer's, the message has the reason and what to do.
     """
 
-    def __init__(self, message: str, *, status: int, code: str | None) -> None:
+    def __init__(self, message: str, *, status: int, code: str | None, reason: str | None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.reason = reason
 
 
 def refusal(url: str, path: str, status: int, headers: Message, body: bytes, *, keyed: bool) -> ServerRefused | None:
@@ -34,14 +35,17 @@ def refusal(url: str, path: str, status: int, headers: Message, body: bytes, *, 
     error = (told or {}).get("error")
     details: Mapping[str, Any] = error if isinstance(error, dict) else {}
     code = details.get("code")
-    if said := details.get("message") or (told or {}).get("reason"):
+    # Other servers have numbers there.
+    code = code if isinstance(code, str) else None
+    said = details.get("message") or (told or {}).get("reason")
+    if said:
         cure = _cure(status, code, path, headers.get("Retry-After"), keyed)
-        message = f"{url} refused: {said}{f'; {cure}' if cure else ''}"
+        message = f"{url} refused: {said}" if cure is None else f"{url} refused: {str(said).removesuffix('.')}; {cure}"
     elif elsewhere := headers.get("Location"):
         message = f"{url} leads to {elsewhere}: set COATCHECK_URL to that"
     else:
         message = f"what answers at {url} is no Coatcheck server (status {status}): {WHERE}"
-    return ServerRefused(message, status=status, code=code)
+    return ServerRefused(message, status=status, code=code, reason=str(said) if said else None)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

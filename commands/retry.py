@@ -14,7 +14,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         parents=[time_limit()],
         help="do a failed or cancelled job again, as a new one",
         epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("id", metavar="ID", help=ids.HELP)
     command.add_argument("--json", action="store_true", help="print JSON: the ticket, with --wait the job")

@@ -29,7 +29,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="hand a job over",
         description=_DESCRIPTION,
         epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("operation", metavar="OPERATION", help=", ".join(_FIELDS))
     command.add_argument("text", nargs="?", metavar="TEXT", help="or @FILE, or -")

@@ -18,7 +18,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="wait for the end of jobs",
         description="Prints the answer of one job, or a line for each of several.",
         epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("ids", nargs="+", metavar="ID", help=ids.HELP)
     command.add_argument("--timeout", type=duration, metavar="S", help="for so long at most, over all: 90, 10m, 1h")

@@ -1,5 +1,6 @@
 """Provider kind `local`: models that run on this machine's CPU, each in a worker process of its own."""
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,9 @@ _FAMILIES = {
     "responses": Family.CHAT,
     "embeddings": Family.EMBEDDINGS,
 }
+
+#: What the workers of a family import, and the gateway never does.
+_PACKAGES = {Family.CHAT: "xllamacpp", Family.EMBEDDINGS: "onnxruntime"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +92,13 @@ class LocalProvider:
             await worker.close()
 
     async def ping(self) -> str:
+        needed = dict.fromkeys(_PACKAGES[family] for family in self._families.values())
+        lacking = [package for package in needed if importlib.util.find_spec(package) is None]
+        if lacking:
+            raise NotConfigured(
+                f"Local models need {' and '.join(lacking)}: run `pip install 'coatcheck[local]'`.",
+                code="package_missing",
+            )
         here, cures = [], []
         for model in self._families:
             try:

@@ -13,7 +13,7 @@ from aiohttp import web
 from coatcheck.engine.migrations import MIGRATIONS
 
 from .clients import ECHO
-from .servers import ServerProcess, Upstream, gateway, render_toml
+from .servers import Upstream, gateway, render_toml
 from .shells import Done, Shell, answering
 
 TOKEN = "sk-bf-" + "a" * 43
@@ -30,8 +30,9 @@ def lines(done: Done) -> dict[str, str]:
 
 
 async def check(folder: Path, tables: Any, *more: str, **environ: str) -> Done:
+    """Where no server runs, unless the environment says otherwise."""
     (folder / "config.toml").write_text(render_toml(tables))
-    return await Shell(folder, environ.pop("url", "http://127.0.0.1:9"), environ)("check", *more)
+    return await Shell(folder, "", {"COATCHECK_SERVER_PORT": "9", **environ})("check", *more)
 
 
 def test_a_fresh_folder_passes_and_is_left_as_it_is(folder: Path, run: Any) -> None:
@@ -40,6 +41,7 @@ def test_a_fresh_folder_passes_and_is_left_as_it_is(folder: Path, run: Any) -> N
         assert done.code == 0
         found = lines(done)
         assert found["configuration"] == "✓ config.toml can be used; 1 provider"
+        assert found["server"] == "✓ no server runs at http://127.0.0.1:9"
         assert found["database"].endswith("coatcheck.db is not there yet; the first start makes it")
         assert found["keys"] == "✓ none: the server is open to this machine"
         assert found["provider echo"] == "✓ answers"
@@ -52,42 +54,9 @@ def test_a_configuration_that_cannot_be_used_is_all_that_is_said(folder: Path, r
     async def main() -> None:
         done = await check(folder, {"jobs": {"max_pendin": 5}}, "--json")
         message = "[jobs]: unknown key 'max_pendin'; did you mean 'max_pending'?"
-        assert (done.code, done.json) == (
-            1, {"ok": False, "findings": [{"subject": "configuration", "level": "failed", "message": message}]},
-        )  # fmt: skip
-
-    run(main())
-
-
-def test_a_database_that_a_server_owns_is_asked_for_there(folder: Path, run: Any) -> None:
-    async def main() -> None:
-        tables = {"providers": ECHO, "auth": {"keys": [{"name": "me", "key": TOKEN, "admin": True}]}}
-        async with ServerProcess(folder, tables) as server:
-            url = server.url or ""
-            sh = Shell(folder, url, {"COATCHECK_KEY": TOKEN})
-            found = lines(await sh("check"))
-            assert found["database"] == f"✓ owned by the server at {url}, which is ready"
-            assert found["keys"] == "✓ 1, of which 1 are admins'"
-            without = await Shell(folder, url)("check")
-            assert without.code == 0
-            cure = "set COATCHECK_KEY to an admin's key"
-            assert lines(without)["keys"] == f"! {url} refused: virtual key is required; {cure}"
-            lost = await Shell(folder, "http://127.0.0.1:9")("check")
-            assert lost.code == 1
-            assert f"is owned by another process (pid {server.pid})" in lines(lost)["database"]
-            assert "no server answers at http://127.0.0.1:9" in lost.out
-
-    run(main())
-
-
-def test_a_server_that_stops_is_not_ready(folder: Path, run: Any) -> None:
-    async def main() -> None:
-        async with gateway(folder, providers=ECHO) as served:
-            (folder / "config.toml").write_text(render_toml({"providers": ECHO}))
-            await served.gateway.pool.drain(0)
-            done = await Shell(folder, served.url)("check")
-            assert done.code == 1
-            assert lines(done)["database"].startswith(f"✗ {served.url} refused: ")
+        cure = "change config.toml, or name another file with --config"
+        finding = {"subject": "configuration", "level": "failed", "message": message, "cure": cure}
+        assert (done.code, done.json) == (1, {"ok": False, "findings": [finding]})
 
     run(main())
 
@@ -142,16 +111,44 @@ def test_a_damaged_database_is_found_out(folder: Path, run: Any) -> None:
 def test_keys_are_counted_and_those_that_end_soon_are_named(folder: Path, run: Any) -> None:
     async def main() -> None:
         (folder / "config.toml").write_text(render_toml({"providers": ECHO}))
-        sh = Shell(folder, "http://127.0.0.1:9")
+        sh = Shell(folder, "", {"COATCHECK_SERVER_PORT": "9"})
         assert (await sh("keys", "add", "root", "--admin")).code == 0
         assert (await sh("keys", "add", "brief", "--expires-in", "2d")).code == 0
         assert (await sh("keys", "add", "long", "--expires-in", "30d")).code == 0
         done = await check(folder, {"providers": ECHO})
         assert done.code == 0
-        assert lines(done)["keys"].split(" | ") == ["✓ 3, of which 1 are admins'", "! brief ends in 2 d"]
-        assert "→ `coatcheck keys rotate brief` gives it a new token" in done.out
-        await sh("keys", "remove", "root")
-        assert "! none is an admin's: nobody can look after the server" in lines(await sh("check"))["keys"]
+        assert lines(done)["keys"].split(" | ") == ["✓ 3, one of them an admin's", "! brief ends in 2 d"]
+        assert "→ `coatcheck keys rotate brief --expires-in 90d` gives it a new token and a later end\n" in done.out
+        with closing(sqlite3.connect(folder / "coatcheck.db")) as db:
+            db.execute("UPDATE key SET expires_at = created_at + 1 WHERE name IN ('brief', 'long')")
+            db.commit()
+        assert lines(await sh("check"))["keys"].split(" | ")[1:] == ["! brief has expired", "! long has expired"]
+        for change in "UPDATE key SET expires_at = created_at + 1", "DELETE FROM key WHERE admin":
+            with closing(sqlite3.connect(folder / "coatcheck.db")) as db:
+                db.execute(change)
+                db.commit()
+            assert "! none is an admin's: nobody can look after the server" in lines(await sh("check"))["keys"]
+
+    run(main())
+
+
+def test_a_key_that_has_expired_is_rotated_with_a_new_end_only(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        (folder / "config.toml").write_text(render_toml({"providers": ECHO}))
+        sh = Shell(folder, "", {"COATCHECK_SERVER_PORT": "9"})
+        root = (await sh("keys", "add", "root", "--admin")).out.strip()
+        await sh("keys", "add", "brief", "--expires-in", "2d")
+        with closing(sqlite3.connect(folder / "coatcheck.db")) as db:
+            db.execute("UPDATE key SET expires_at = created_at + 1 WHERE name = 'brief'")
+            db.commit()
+        async with gateway(folder, providers=ECHO) as served:
+            there = Shell(folder, served.url, {"COATCHECK_KEY": root})
+            refused = await there("keys", "rotate", "brief")
+            assert refused.code == 1
+            assert refused.err.endswith("key 'brief' has expired; give --expires-in too\n")
+            assert "! brief has expired" in lines(await there("check"))["keys"]
+            assert (await there("keys", "rotate", "brief", "--expires-in", "90d")).code == 0
+            assert lines(await there("check"))["keys"] == "✓ 2, one of them an admin's"
 
     run(main())
 
@@ -184,7 +181,7 @@ def test_each_provider_is_asked_whether_it_is_there(folder: Path, run: Any) -> N
                 {
                     "providers": {
                         "here": {"kind": "openai", "base_url": upstream.url},
-                        "gone": {"kind": "openai", "base_url": "http://127.0.0.1:9/v1"},
+                        "gone": {"kind": "openai", "base_url": "http://me:hush@127.0.0.1:9/v1?key=hush"},
                         "keyed": {"kind": "openai", "api_key_env": "NOT_SET_HERE"},
                         "bare": {"kind": "openai", "base_url": "https://nowhere.invalid/v1"},
                         "models": {"kind": "local", "models_dir": str(folder / "empty")},
@@ -195,9 +192,30 @@ def test_each_provider_is_asked_whether_it_is_there(folder: Path, run: Any) -> N
             assert done.code == 1
             assert found["provider here"].startswith("✓ answers")
             assert found["provider gone"].startswith("✗ provider gone could not be reached")
+            way = "is base_url of [providers.gone] right? Tried: GET http://127.0.0.1:9/v1/models"
+            assert f"→ {way}\n" in done.out
             assert found["provider keyed"] == "✗ api_key_env: the environment variable NOT_SET_HERE is not set"
+            assert "→ set NOT_SET_HERE to the provider's key, where the server starts and here\n" in done.out
             assert found["provider bare"].startswith("✗ ")
             assert "coatcheck models pull" in found["provider models"]
+            assert "hush" not in done.out
+
+    run(main())
+
+
+def test_a_provider_that_refuses_its_key_is_told_so(folder: Path, run: Any) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.json_response({"error": {"message": "no"}}, status=401)
+
+    async def main() -> None:
+        async with answering(refuse) as url:
+            done = await check(
+                folder, {"providers": {"up": {"kind": "openai", "base_url": url, "api_key_env": "UP_KEY"}}}, UP_KEY="k"
+            )
+            assert done.code == 1
+            assert (
+                f"→ is base_url of [providers.up] right, and the key in UP_KEY? Tried: GET {url}/models\n" in done.out
+            )
 
     run(main())
 

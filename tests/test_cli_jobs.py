@@ -62,9 +62,13 @@ def test_a_list_without_a_limit_goes_over_all_pages(folder: Path, run: Any) -> N
             newest = [job.id for job in reversed(jobs)]
             found = (await sh("jobs", "--all", "--json")).json["data"]
             assert [job["id"] for job in found] == newest
-            lines = (await sh("jobs", "--limit", "110")).out.splitlines()
-            assert [line.split()[0] for line in lines] == ["ID", *(id[:8] for id in newest[:110])]
+            part = await sh("jobs", "--limit", "110")
+            assert [line.split()[0] for line in part.out.splitlines()] == ["ID", *(id[:8] for id in newest[:110])]
+            assert part.err == "more: --limit N or --all\n"
             assert len((await sh("jobs")).out.splitlines()) == 21
+            assert (await sh("jobs", "--json")).err == "more: --limit N or --all\n"
+            for whole in ("--all",), ("--limit", "130"):
+                assert (await sh("jobs", *whole)).err == ""
 
     run(main())
 

@@ -166,7 +166,7 @@ def test_a_job_is_watched_on_where_the_connection_broke(folder: Path, run: Any) 
             assert lines[:2] == [f"{ID[:8]} pending", f"{ID[:8]} processing echo/echo"]
             assert lines[-2:] == [
                 f"{ID[:8]} completed echo/echo",
-                f"✓ {ID[:8]} completed  completions at echo/echo  took 2.0 s  kept until 2026-01-01 01:00:00",
+                f"✓ {ID[:8]} completed  took 2.0 s  completions at echo/echo  kept until 2026-01-01 01:00:00",
             ]
 
     run(main())

@@ -18,7 +18,7 @@ def test_a_text_is_submitted_and_its_answer_printed_alone(folder: Path, run: Any
         async with shell(folder) as (sh, _):
             done = await sh("submit", operation, "-m", "echo/echo", "Where is it?", "--wait")
             assert (done.code, done.out) == (0, "Where is it?\n")
-            assert re.search(rf"✓ [0-9a-f]{{8}} completed  {operation} at echo/echo  took ", done.err)
+            assert re.search(rf"✓ [0-9a-f]{{8}} completed  took [\d.]+ m?s  {operation} at echo/echo  kept ", done.err)
 
     run(main())
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from coatcheck.cli import COMMANDS
+from coatcheck.commands.options import EXIT_CODES
+
 from .jobs import submission
-from .shells import shell, submitted
+from .shells import Shell, shell, submitted
 
 TEXT = "The quick brown fox jumps over the lazy dog and then it does so again, since 日本語 takes two columns."
 
@@ -35,7 +38,7 @@ def test_a_progress_bar_fits_the_terminal_and_leaves_the_answer_alone(folder: Pa
             assert ("━" in "".join(running)) is (width > 30)
             assert any("\n  hello" in frame for frame in drawn), drawn
             head, answer = screen.left.splitlines()
-            assert re.match(r"✓ [0-9a-f]{8} completed", head)
+            assert re.match(r"✓ [0-9a-f]{8} completed" + r"  took 1\.\d s" * (width > 30), head)
             assert len(head) <= width
             assert answer == "hello from afar"
 
@@ -102,6 +105,40 @@ def test_a_table_fits_the_terminal_and_is_coloured_unless_that_is_not_wanted(fol
             piped = (await sh("jobs")).out
             assert "\x1b" not in piped
             assert f"echo/{long}" in piped
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("width", "head"),
+    [
+        (45, "PROVIDER LANE RUNNING WAITING"),
+        (60, "PROVIDER LANE RUNNING WAITING MODELS"),
+        (65, "PROVIDER LANE RUNNING WAITING PACE MODELS"),
+        (80, "PROVIDER KIND LANE RUNNING WAITING PACE MODELS"),
+    ],
+)
+def test_a_narrow_terminal_is_shown_less_of_the_providers(folder: Path, run: Any, width: int, head: str) -> None:
+    async def main() -> None:
+        async with shell(folder, providers={"here": {"kind": "local"}, "échos": {"kind": "echo"}}) as (sh, _):
+            shown = (await sh.terminal(width, "providers")).left.splitlines()
+            assert shown[0].split() == head.split()
+            assert all(columns(line) <= width for line in shown), shown
+            assert any("here/embeddings" in line for line in shown)
+
+    run(main())
+
+
+def test_help_fits_the_terminal(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        sh = Shell(folder, "", {"COLUMNS": "60"})
+        for command in [], *([name] for name in COMMANDS):
+            told = (await sh(*command, "--help")).out
+            assert all(columns(line) <= 60 for line in told.splitlines()), told
+        told = (await sh("--help")).out
+        assert "\n  -h, --help  show" in told
+        assert "\n  serve       run the server\n" in told
+        assert f"\n\n{EXIT_CODES}\n" in told
 
     run(main())
 

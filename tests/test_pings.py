@@ -1,6 +1,7 @@
 """Pings: what each kind of provider says when an operator asks whether it is there."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,25 @@ def test_a_ping_says_which_models_are_there(models_dir: Path, folder: Path) -> N
         async with local(folder / "none") as provider:
             with pytest.raises(NotConfigured, match="local has no model's files"):
                 await provider.ping()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("lacking", ["xllamacpp", "onnxruntime"])
+def test_a_ping_says_which_package_is_not_installed(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    # So an import of it fails, as where it is not installed.
+    monkeypatch.setitem(sys.modules, lacking, None)
+
+    async def scene() -> None:
+        async with local(models_dir) as provider:
+            with pytest.raises(NotConfigured) as caught:
+                await provider.ping()
+            assert caught.value.message == f"Local models need {lacking}: run `pip install 'coatcheck[local]'`."
+        needed = {"xllamacpp": EMBEDDINGS, "onnxruntime": CHAT}[lacking]
+        async with local(models_dir, models=(needed,)) as provider:
+            assert await provider.ping() == f"has the files of {needed}"
 
     asyncio.run(scene())
 

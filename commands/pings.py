@@ -1,0 +1,74 @@
+"""What `coatcheck check` finds of the providers: each is asked whether it is there."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from coatcheck.engine.errors import CallFailed, NotConfigured, Refused
+from coatcheck.handlers.auth import is_loopback
+from coatcheck.providers.kinds import KINDS
+from coatcheck.providers.openai import OpenAIOptions
+from coatcheck.schemas.config import Config, ProviderSettings
+
+from .findings import Finding, failed, warning
+
+#: A provider that has not answered by then is taken to be away.
+_PING_SECONDS = 20.0
+
+
+async def providers(config: Config, path: Path) -> list[Finding]:
+    """One ping for each, all at once; `path` is the configuration's."""
+    pings = [_ping(name, settings, path) for name, settings in config.providers.items()]
+    return [finding for found in await asyncio.gather(*pings) for finding in found]
+
+
+async def _ping(name: str, settings: ProviderSettings, path: Path) -> list[Finding]:
+    subject = f"provider {name}"
+    options = settings.options
+    try:
+        provider = KINDS[settings.kind].make(name, options)
+    except ValueError as error:
+        return [failed(subject, str(error), _mend(name, options, path))]
+    try:
+        await provider.start()
+        async with asyncio.timeout(_PING_SECONDS):
+            said = await provider.ping()
+    except CallFailed as failure:
+        # These say what to do themselves.
+        cure = None if isinstance(failure, NotConfigured) else _way(name, options, refused=isinstance(failure, Refused))
+        return [failed(subject, failure.message, cure)]
+    except TimeoutError:
+        return [failed(subject, f"did not answer within {_PING_SECONDS:g} seconds", _way(name, options))]
+    finally:
+        await provider.close()
+    found = [Finding(subject=subject, message=said)]
+    if _keyless(options):
+        found.append(warning(subject, "is elsewhere and is sent no key", f"set api_key_env in [providers.{name}]"))
+    return found
+
+
+def _mend(name: str, options: object, path: Path, environ: Mapping[str, str] = os.environ) -> str:
+    """What to do about a provider that cannot be made."""
+    if isinstance(options, OpenAIOptions) and options.api_key_env and not environ.get(options.api_key_env):
+        return f"set {options.api_key_env} to the provider's key, where the server starts and here"
+    return f"change [providers.{name}] in {path}"
+
+
+def _way(name: str, options: object, *, refused: bool = False) -> str | None:
+    """What to look at when a provider does not answer as it should, or answers that it will not."""
+    if not isinstance(options, OpenAIOptions):
+        return None
+    parts = urlsplit(options.base_url)
+    # A user and a query may be secrets.
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
+    key = f", and the key in {options.api_key_env}" if refused and options.api_key_env else ""
+    return f"is base_url of [providers.{name}] right{key}? Tried: GET {shown}/models"
+
+
+def _keyless(options: object) -> bool:
+    """Whether a provider on another machine is called without credentials."""
+    if not isinstance(options, OpenAIOptions) or options.api_key_env is not None or options.headers:
+        return False
+    return not is_loopback(urlsplit(options.base_url).hostname or "")
