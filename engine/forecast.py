@@ -58,23 +58,24 @@ class Forecast:
 
     def seconds_left(self, job: Job) -> float | None:
         """About how long a job will take until it ends; None if that is not known."""
-        lane, now = self._lanes.get(job.lane), self._clock.now()
-        if lane is None:
+        lane = self._lanes.get(job.lane)
+        if lane is None or (lane.pace.seconds is None and job.run_at is None):
             return None
+        now, usual = self._clock.now(), lane.pace.seconds or 0
         if job.started_at is not None:
             return lane.pace.until_end((now - job.started_at) / SECOND)
         if job.run_at is not None:
-            return max(job.run_at - now, 0) / SECOND + (lane.pace.seconds or 0)
+            return max(job.run_at - now, 0) / SECOND + usual
         left = _from_now(lane, job.owner)
         # That is true of the owner's newest job. Of one that has waited for a while nobody counts on each poll how many
         # are ahead of it: it is asked for again when it has waited as long again.
-        patience = max((now - job.created_at) / SECOND, lane.pace.seconds or 0)
+        patience = max((now - job.created_at) / SECOND, usual)
         return None if left is None else min(left, patience)
 
     def seconds_for(self, submission: Submission) -> float | None:
         """The same of a job that was just taken."""
         lane = self._lanes.get(self._lane_of(submission.operation, submission.targets[0]))
-        return None if lane is None else _from_now(lane, submission.owner)
+        return None if lane is None or lane.pace.seconds is None else _from_now(lane, submission.owner)
 
     async def queue(self, job: Job) -> Queue | None:
         """Where a pending job stands; None if it has just moved on to a lane that is not open yet."""

@@ -45,7 +45,8 @@ def answered(check: Callable[[web.Request], None]) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        asked, began = Asked(request.headers), time.perf_counter()
+        asked = Asked(request.headers)
+        began = time.perf_counter() if log.isEnabledFor(logging.DEBUG) else None
         token = ABOUT.set(asked)
         try:
             try:
@@ -67,7 +68,7 @@ def answered(check: Callable[[web.Request], None]) -> Middleware:
             # A stream has begun already: it has the header if its handler gave it one.
             if (asked.named or response.status >= 400) and not response.prepared:
                 response.headers[REQUEST_ID] = asked.request_id
-            if log.isEnabledFor(logging.DEBUG):
+            if began is not None:
                 # Without the query, which may hold what is not for a log.
                 took, path = (time.perf_counter() - began) * 1000, request.rel_url.raw_path
                 log.debug("%s %s answered %d in %.1f ms", request.method, path, response.status, took)
