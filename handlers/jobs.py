@@ -1,10 +1,11 @@
 """`/v1/async/jobs`: the jobs themselves, whatever their operation."""
 
+from dataclasses import replace
+
 from aiohttp import web
 
 from ..engine.errors import Conflict, InvalidRequest, JobNotFound
 from ..engine.jobs import Job, State, Ticket
-from ..engine.listing import Filter
 from ..engine.targets import resolve
 from ..schemas import queries, v1
 from . import bodies, descriptions, tickets
@@ -33,22 +34,12 @@ async def every(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     who = caller(gateway, request)
     asked = queries.jobs(request.query)
-    if asked.owner is not None and asked.owner != who.owner and not who.admin:
-        raise InvalidRequest("owner: only an admin may ask for another owner's jobs", param="owner")
-    page = await gateway.store.page(
-        Filter(
-            owner=asked.owner if who.admin else who.owner,
-            states=asked.states,
-            operation=asked.operation,
-            provider=asked.provider,
-            model=asked.model,
-            created_after=asked.created_after,
-            created_before=asked.created_before,
-            prefix=asked.prefix,
-        ),
-        before=asked.cursor,
-        limit=asked.limit,
-    )
+    wanted = asked.filter
+    if not who.admin:
+        if wanted.owner not in (None, who.owner):
+            raise InvalidRequest("owner: only an admin may ask for another owner's jobs", param="owner")
+        wanted = replace(wanted, owner=who.owner)
+    page = await gateway.store.page(wanted, before=asked.cursor, limit=asked.limit)
     return web.Response(body=v1.page(page, owners=who.admin), content_type="application/json")
 
 

@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from ..engine.errors import InvalidRequest
 from ..engine.jobs import SECOND, State
+from ..engine.listing import Filter
 from .operations import OPERATIONS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,17 +27,12 @@ STATUSES: Mapping[str, tuple[State, ...]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Jobs:
-    limit: int = 20
-    cursor: int | None = None
-    states: tuple[State, ...] | None = None
-    operation: str | None = None
-    provider: str | None = None
-    model: str | None = None
-    #: Microseconds UTC.
-    created_after: int | None = None
-    created_before: int | None = None
-    owner: str | None = None
-    prefix: str | None = None
+    """What a list is asked for."""
+
+    filter: Filter
+    limit: int
+    #: The `next` of the page before.
+    cursor: int | None
 
 
 class Whole(fields.Integer):
@@ -89,8 +85,10 @@ class JobsQuery(Schema):
 
     @post_load
     def make(self, data: dict[str, Any], **_options: Any) -> Jobs:
+        limit, cursor = data.pop("limit"), data.pop("cursor", None)
         status, prefix = data.pop("status", None), data.pop("id", None)
-        return Jobs(**data, states=STATUSES[status] if status else None, prefix=prefix)
+        filter = Filter(**data, states=STATUSES[status] if status else None, prefix=prefix)
+        return Jobs(filter=filter, limit=limit, cursor=cursor)
 
 
 _JOBS = JobsQuery()
