@@ -3,14 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 
 import orjson
 
 from . import retries, trace
-from .calls import Call, CallPolicy, Progress, Provider
+from .attempt import Attempt
+from .blobs import Incoming
+from .calls import Call, CallPolicy, Pricing, Provider, Reply, unpriced
 from .clock import Clock
 from .errors import (
     CallFailed,
@@ -23,7 +25,7 @@ from .errors import (
     TimedOut,
     Unusable,
 )
-from .jobs import SECOND, Job, Outcome, Release, State
+from .jobs import SECOND, Checkpoint, Job, Outcome, Release, State
 from .logs import ABOUT, About
 from .settings import JobSettings
 from .store import Store
@@ -37,47 +39,6 @@ _READ_AGAIN_SECONDS = 2
 _IN_OUR_WORDS = (NotConnected, NotConfigured, Interrupted, TimedOut, Unusable)
 #: Seconds between two tries to write an outcome while the store cannot be written: the first, and the longest.
 _WRITE_AGAIN_SECONDS = (0.05, 2.0)
-#: Pieces of an answer that are kept apart: of a few letters each, they take ten times the room of their text.
-_PIECES = 256
-
-
-@dataclass(slots=True)
-class Attempt:
-    job: Job
-    task: asyncio.Task[None] | None = None
-    #: Whether the task may be cancelled: it awaits the provider, and does not yet write what came of it.
-    calling: bool = False
-    #: Whether the provider was asked: until then, ending costs nothing.
-    dialled: bool = False
-    #: The call is to end, or not to begin.
-    interrupted: bool = False
-    #: The job has been cancelled: nothing is left to write.
-    cancelled: bool = False
-    #: How far the call has come, as its provider last said.
-    progress: Progress | None = None
-    _said: list[str] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        """What the provider has answered so far, where it says so."""
-        if len(self._said) > 1:
-            self._said = ["".join(self._said)]
-        return self._said[0] if self._said else ""
-
-    def report(self, tell: Callable[[str], None], progress: Progress) -> None:
-        """The call has come further; `tell` tells whoever watches the job."""
-        self.progress = progress
-        if progress.delta:
-            self._said.append(progress.delta)
-            if len(self._said) > _PIECES:
-                self._said = ["".join(self._said)]
-        tell(self.job.id)
-
-    def interrupt(self) -> None:
-        """Ends the call under way, or keeps it from beginning."""
-        self.interrupted = True
-        if self.calling and self.task is not None:
-            self.task.cancel()
 
 
 class Attempts:
@@ -90,9 +51,14 @@ class Attempts:
         settings: JobSettings,
         clock: Clock,
         tell: Callable[[str], None],
+        price: Pricing = unpriced,
+        unwanted: Callable[[Job, Checkpoint], None] = lambda _job, _checkpoint: None,
     ) -> None:
-        """`tell` is called with a job's id when its call has come further."""
+        """`tell` is called with a job's id when its call has come further; `price` is asked where a provider does not
+        say what a call has cost, `unwanted` is told what a provider runs in vain."""
         self._tell = tell
+        self._unwanted = unwanted
+        self._price = price
         self._store = store
         self._meters = store.meters
         self._providers = providers
@@ -120,12 +86,26 @@ class Attempts:
             self._meters.failed(job, fault)
             ending = retries.failed(job, fault)
         self._meters.attempts.observe(time.perf_counter() - began, job.operation, job.at.provider)
-        return None if ending is None else await self._write(job, ending)
+        written: Release | Outcome | None = None
+        try:
+            if ending is not None:
+                written = await self._write(job, ending)
+            if attempt.checkpoint is not None and _in_vain(attempt, ending, written):
+                self._unwanted(job, Checkpoint(job.target, attempt.checkpoint))
+        except StoreUnavailable as error:
+            log.error("job %s: how its attempt ended could not be written: %s", job.id, error)
+        finally:
+            if attempt.files:
+                kept = written.files if isinstance(written, Outcome) else ()
+                await self._store.blobs.discard(*(blob for blob in attempt.files if blob not in kept))
+        return written if isinstance(written, Release) else None
 
-    async def recover(self, job: Job) -> None:
-        """Settles an attempt that an earlier process left behind; to be run as a task."""
+    async def recover(self, job: Job, goes_on: bool) -> None:
+        """Settles an attempt that an earlier process left behind; to be run as a task. `goes_on`: its provider runs it
+        as a job of its own."""
         ABOUT.set(About(job.request_id, job.id, job.trace))
-        await self._write(job, self._after(job, Stopped("the server was stopped or killed during the call")))
+        stopped = Stopped("the server was stopped or killed during the call")
+        await self._write(job, self._after(job, stopped, goes_on))
 
     async def _ending(self, attempt: Attempt) -> Release | Outcome | None:
         """How the attempt ends; None if the job was cancelled meanwhile."""
@@ -136,13 +116,18 @@ class Attempts:
             attempt.calling = True
             return await self._call(attempt)
         except CallFailed as failure:
-            return self._after(job, failure)
-        except StoreUnavailable:
+            return self._after(job, failure, attempt.saved)
+        except StoreUnavailable as error:
+            if attempt.dialled:
+                # The provider has done something, and what it made could not be kept.
+                return self._after(job, Interrupted(error.message), attempt.saved)
             return retries.untouched(job, "retry", self._clock.now() + _READ_AGAIN_SECONDS * SECOND)
         except asyncio.CancelledError:
             if attempt.cancelled:
                 return None
-            return self._after(job, Stopped()) if attempt.dialled else retries.untouched(job, "stopped")
+            if not attempt.dialled:
+                return retries.untouched(job, "stopped")
+            return self._after(job, Stopped(), attempt.saved)
         finally:
             attempt.calling = False
 
@@ -151,9 +136,13 @@ class Attempts:
         provider = self._providers.get(target.provider)
         if provider is None:
             raise NotConfigured(f"provider {target.provider} is no longer configured")
-        request = await self._store.request(job.seq)
-        if request is None:
+        work = await self._store.work(job.seq)
+        if work is None or work.request is None:
             raise Fault("the request of this job is gone")
+        if not all(file.path.exists() for files in work.files.values() for file in files):
+            raise Fault("a file of this job's request is gone")
+        if work.checkpoint is not None and work.checkpoint.target == job.target:
+            attempt.checkpoint, attempt.saved = work.checkpoint.value, True
         now = self._clock.now()
         remaining = (retries.deadline(job, self._settings, now) - now) / SECOND
         if remaining <= 0:
@@ -163,10 +152,14 @@ class Attempts:
             job_id=job.id,
             operation=job.operation,
             model=target.model,
-            request=orjson.loads(request),
+            request=orjson.loads(work.request),
             number=job.calls,
             trace=trace.headers(job.trace),
             progress=partial(attempt.report, self._tell),
+            files=work.files,
+            checkpoint=attempt.checkpoint,
+            save=partial(self._save, attempt),
+            new_file=partial(self._new_file, attempt),
         )
         try:
             async with asyncio.timeout(limit):
@@ -174,16 +167,57 @@ class Attempts:
                 reply = await provider.execute(call)
         except TimeoutError as error:
             raise TimedOut(f"provider {target.provider} did not answer within {limit:g} seconds") from error
-        if len(reply.result) > self._settings.max_result_bytes:
-            raise Unusable(
-                f"the result has {len(reply.result)} bytes; max_result_bytes is {self._settings.max_result_bytes}",
-                code="result_too_large",
-            )
+        # The answer is there, and paid for: a stop waits until it is written.
+        attempt.calling = False
+        size = len(reply.result) + sum(file.size_bytes for file in reply.files)
+        if size > self._settings.max_result_bytes:
+            raise _too_large(self._settings.max_result_bytes, size)
+        cost = await self._cost(target.provider, call, reply)
         return Outcome(
-            state=State.COMPLETED, status_code=200, body=reply.result, resolved_model=reply.model, cost=reply.cost
+            state=State.COMPLETED,
+            status_code=200,
+            body=reply.result,
+            resolved_model=reply.model,
+            cost=cost,
+            files=reply.files,
         )
 
-    def _after(self, job: Job, failure: CallFailed) -> Release | Outcome:
+    async def _cost(self, provider: str, call: Call, reply: Reply) -> int | None:
+        """Picodollars; None where they are not known. That of an answer is never a reason to lose it."""
+        if reply.cost is not None:
+            return reply.cost
+        try:
+            return await self._price(provider, call, reply)
+        except Exception:
+            log.exception("job %s: what it has cost could not be worked out", call.job_id)
+            return None
+
+    async def _save(self, attempt: Attempt, value: str | None) -> None:
+        """Keeps a checkpoint, and tries again for as long as the store cannot be written."""
+        attempt.checkpoint, attempt.saved = value, False
+        delay, longest = _WRITE_AGAIN_SECONDS
+        while True:
+            written = self._store.checkpoint(attempt.job, value)
+            try:
+                await written
+                return
+            except StoreUnavailable:
+                if self.stopping:
+                    raise
+            finally:
+                # Known even if this task has been cancelled meanwhile.
+                attempt.saved = value is not None and written.exception() is None and written.result()
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, longest)
+
+    @asynccontextmanager
+    async def _new_file(self, attempt: Attempt, media_type: str) -> AsyncIterator[Incoming]:
+        """A file of the result; what is not part of the outcome in the end is removed."""
+        async with self._store.blobs.new(media_type, self._settings.max_result_bytes, _too_large) as file:
+            yield file
+        attempt.files.append(file.blob)
+
+    def _after(self, job: Job, failure: CallFailed, goes_on: bool) -> Release | Outcome:
         provider, now = self._providers.get(job.at.provider), self._clock.now()
         ending = retries.after(
             job,
@@ -192,6 +226,7 @@ class Attempts:
             settings=self._settings,
             lane=partial(self.lane, job.operation),
             now=now,
+            goes_on=goes_on,
         )
         self._meters.failed(job, failure)
         log.log(
@@ -207,9 +242,9 @@ class Attempts:
         )
         return ending
 
-    async def _write(self, job: Job, ending: Release | Outcome) -> Release | None:
-        """Writes how an attempt ended, and tries again for as long as the store cannot be written. The release, if
-        there was one and the attempt was still the job's."""
+    async def _write(self, job: Job, ending: Release | Outcome) -> Release | Outcome | None:
+        """Writes how an attempt ended, and tries again for as long as the store cannot be written. What was written;
+        None if the attempt was no longer the job's. Raises `StoreUnavailable` while this process stops."""
         delay, longest = _WRITE_AGAIN_SECONDS
         replaced = False
         while True:
@@ -219,14 +254,14 @@ class Attempts:
                         return None
                     self._meters.released.add(ending.reason, job.at.provider)
                     return ending
-                if await self._store.finish(job, ending, keep_request=self._settings.keep_requests):
-                    self._meters.ended(job, ending.state)
-                    log.debug("job %s: %s with %d", job.id, ending.state, ending.status_code)
-                return None
-            except StoreUnavailable as error:
-                if self.stopping:
-                    log.error("job %s: how its attempt ended could not be written: %s", job.id, error)
+                if not await self._store.finish(job, ending, keep_request=self._settings.keep_requests):
                     return None
+                self._meters.ended(job, ending.state)
+                log.debug("job %s: %s with %d", job.id, ending.state, ending.status_code)
+                return ending
+            except StoreUnavailable:
+                if self.stopping:
+                    raise
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, longest)
             except Exception as error:
@@ -236,3 +271,15 @@ class Attempts:
                 log.exception("job %s: how its attempt ended could not be kept", job.id)
                 replaced = True
                 ending = retries.failed(job, Fault(f"internal error: {type(error).__name__}: {error}"))
+
+
+def _in_vain(attempt: Attempt, ending: Release | Outcome | None, written: Release | Outcome | None) -> bool:
+    """Whether nobody will ask any more after the job that the provider runs for this attempt."""
+    if isinstance(ending, Outcome) and ending.state is State.COMPLETED:
+        return False
+    return not (isinstance(written, Release) and written.target == attempt.job.target and attempt.saved)
+
+
+def _too_large(most: int, size: int | None = None) -> Unusable:
+    has = "is too large" if size is None else f"has {size} bytes"
+    return Unusable(f"the result {has}; max_result_bytes is {most}", code="result_too_large")

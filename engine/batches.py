@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from .errors import CoatcheckError, StoreUnavailable
+from .errors import CoatcheckError, Refusal, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -89,14 +89,21 @@ class Batches:
         self._faulty = False
         self._task = asyncio.create_task(self._serve(), name="coatcheck batches")
 
-    def ask(self, work: Work, item: Any, size: int = 0, *, certain: bool = False) -> asyncio.Future[Any]:
+    def ask(
+        self,
+        work: Callable[[aiosqlite.Connection, Sequence[Any]], Awaitable[Sequence[T]]],
+        item: Any,
+        size: int = 0,
+        *,
+        certain: bool = False,
+    ) -> asyncio.Future[T]:
         """The future answer to `item`; it is set after the commit. `size` in bytes counts towards the bound.
 
         An answer that nobody awaits any more is dropped, the statement is carried out all the same. `certain`: the
         answer cannot be cancelled, for those who must know it.
         """
         loop = asyncio.get_running_loop()
-        future = _Certain(loop=loop) if certain else loop.create_future()
+        future: asyncio.Future[T] = _Certain(loop=loop) if certain else loop.create_future()
         refusal = "the job store is closed" if self._closing else self._refusal
         if refusal is not None:
             future.set_exception(StoreUnavailable(refusal, retry_after=5))
@@ -186,12 +193,14 @@ class Batches:
                 for one in batch:
                     await self._carry_out([one])
         except Exception as error:
-            log.exception("a statement for the job store could not be built")
-            if len(batch) == 1:
-                _fail(batch[0][2], CoatcheckError(f"the job store cannot keep these values: {error}"))
-            else:
+            if len(batch) > 1:
                 for one in batch:
                     await self._carry_out([one])
+            elif isinstance(error, Refusal):
+                _fail(batch[0][2], error)
+            else:
+                log.exception("a statement for the job store could not be built")
+                _fail(batch[0][2], CoatcheckError(f"the job store cannot keep these values: {error}"))
         else:
             if self._faulty:
                 log.warning("the job store can be used again")

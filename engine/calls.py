@@ -4,10 +4,14 @@ The pool knows providers by this protocol alone. A provider is stateless towards
 at once, and a call is cancelled by cancelling the task that awaits `execute`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from .blobs import Blob, Incoming
 
 
 class OnInterrupt(StrEnum):
@@ -30,8 +34,72 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class File:
+    """A file of a request; there, and unchanged, until its job has ended."""
+
+    #: As the client named it, without folders; may be empty.
+    name: str
+    #: As the client said; else what the name suggests; else application/octet-stream.
+    media_type: str
+    size_bytes: int
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """What a call used, as the provider counted; None where it does not say."""
+
+    #: All of them, those from a cache included.
+    input_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    #: Of those written to a cache, the ones that it keeps for an hour.
+    long_cache_write_tokens: int | None = None
+    #: All of them, reasoning included.
+    output_tokens: int | None = None
+    #: Parts of the two above.
+    audio_input_tokens: int | None = None
+    image_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    image_output_tokens: int | None = None
+    #: Of a text that was spoken.
+    characters: int | None = None
+    #: Of audio, heard or spoken.
+    seconds: float | None = None
+    images: int | None = None
+    pages: int | None = None
+    searches: int | None = None
+    #: The rate that was charged, as the provider names it ("default", "flex", "priority").
+    tier: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """A model that a provider has."""
+
+    #: As the provider names it.
+    id: str
+    #: Those it is known to be for; empty: the provider does not say.
+    operations: tuple[str, ...] = ()
+    #: What it is, said honestly; empty where there is nothing to add.
+    about: str = ""
+    #: SPDX identifier of its weights' licence; empty where it is not known.
+    license: str = ""
+    #: Seconds UTC; 0 where it is not known.
+    created: int = 0
+
+
+async def _unsaved(_checkpoint: str | None) -> None:
+    """For a call that no job stands behind."""
+
+
+def _nowhere(media_type: str) -> AbstractAsyncContextManager[Incoming]:
+    raise RuntimeError(f"there is no place for a file of the type {media_type}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One call of one operation: the request as the client sent it, except for `model`."""
+    """One call of one operation: the request as the client sent it, except for `model` and files."""
 
     job_id: str
     operation: str
@@ -44,6 +112,14 @@ class Call:
     trace: Mapping[str, str] = field(default_factory=dict)
     #: Tells the job's watchers how far the call has come; cheap, and never raises.
     progress: Callable[[Progress], None] = field(default=lambda _progress: None)
+    #: The files of the request, by its field: "file", "image", "mask".
+    files: Mapping[str, tuple[File, ...]] = field(default_factory=dict)
+    #: What an earlier attempt of this job saved at this provider and model: the call goes on from there.
+    checkpoint: str | None = None
+    #: Keeps the name of the job that the provider has begun for this call, durably before it returns; None forgets it.
+    save: Callable[[str | None], Awaitable[None]] = _unsaved
+    #: A new file of the result, by its media type: what is written is kept when its context ends without an error.
+    new_file: Callable[[str], AbstractAsyncContextManager[Incoming]] = _nowhere
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,8 +129,20 @@ class Reply:
     result: bytes
     #: The model that answered, where the provider says so.
     model: str | None = None
-    #: Picodollars (1e-12 USD); None where unknown.
+    #: Picodollars (1e-12 USD); None: to be worked out from `usage`.
     cost: int | None = None
+    #: None where the provider does not say.
+    usage: Usage | None = None
+    #: The files that `result` names by their placeholders, in its order.
+    files: tuple[Blob, ...] = ()
+
+
+#: What a call has cost, in picodollars, by its provider's name; None where it is not known.
+Pricing = Callable[[str, Call, Reply], Awaitable[int | None]]
+
+
+async def unpriced(_provider: str, _call: Call, reply: Reply) -> int | None:
+    return reply.cost
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,9 +191,24 @@ class Provider(Protocol):
         `close`.
         """
 
+    async def offers(self) -> Sequence[Offer]:
+        """Its models: asked of the vendor where that can be, else those it declares. Raises `CallFailed`."""
+
     async def execute(self, call: Call) -> Reply:
         """Carries out one call.
 
         Raises `CallFailed` (or a subclass that says what may be done next); anything else is a fault of ours and
         fails the job with status 500. On cancellation the upstream connection is closed before this returns.
+
+        A provider whose vendor runs calls as jobs saves the vendor's id before it waits, and goes on waiting where
+        `call.checkpoint` brings one. When such a job has ended without success it saves None before it raises: what
+        follows is a new one. Cancelled, it leaves the job alone: see `Resumes`.
         """
+
+
+@runtime_checkable
+class Resumes(Protocol):
+    """What a provider adds whose vendor runs calls as jobs."""
+
+    async def abandon(self, call: Call) -> None:
+        """The vendor's job `call.checkpoint` is no longer wanted: ends it, where the vendor lets it be ended."""

@@ -10,6 +10,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
+from . import database
 from .meters import Meters
 
 log = logging.getLogger(__name__)
@@ -62,10 +63,10 @@ class Census:
 
 def _snapshot(path: Path) -> sqlite3.Connection:
     """The database as it is now; to be used by one thread at a time."""
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db = database.look(path)
     try:
         # Fixed is what the first statement after BEGIN sees.
-        db.executescript("PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0; BEGIN; SELECT seq FROM job LIMIT 1;")
+        db.executescript("BEGIN; SELECT seq FROM job LIMIT 1;")
     except BaseException:
         db.close()
         raise

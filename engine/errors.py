@@ -56,6 +56,10 @@ class InvalidRequest(Refusal):
     """The request is not valid."""
 
 
+class UnknownModel(InvalidRequest):
+    """No provider has this model."""
+
+
 class UnknownKey(Refusal):
     """virtual key not found"""
 

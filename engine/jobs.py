@@ -19,22 +19,17 @@ cancel   its owner no longer wants it; from pending or from processing.
 Times are integer microseconds UTC, costs integer picodollars (1e-12 USD).
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from .blobs import Blob
+from .calls import File
 from .targets import Target, parse_targets
 
 SECOND = 1_000_000
-
-
-def new_id() -> str:
-    """A random UUID, version 4; a third of the time that `str(uuid.uuid4())` takes, twice in each submit."""
-    digits = os.urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 class State(StrEnum):
@@ -50,6 +45,18 @@ class State(StrEnum):
 
 
 ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+
+
+class Attached(NamedTuple):
+    """A file that a job uses."""
+
+    #: The request's field, or "result".
+    role: str
+    #: Among those of its role, from 0.
+    place: int
+    blob: Blob
+    #: As the client named it, without folders; may be empty.
+    file_name: str = ""
 
 
 class Submission(NamedTuple):
@@ -77,6 +84,12 @@ class Submission(NamedTuple):
     parent: str | None = None
     #: The submit's trace context, as `trace.read` gives it.
     trace: str | None = None
+    #: The files of the request; their roles are its fields.
+    files: tuple[Attached, ...] = ()
+    #: The seq of the job whose request's files are this one's too; None: of no other.
+    files_of: int | None = None
+    #: Its client waits for it on an open connection: the job does not outlive this process.
+    attended: bool = False
 
 
 class Job(NamedTuple):
@@ -160,6 +173,8 @@ class Outcome:
     body: bytes
     resolved_model: str | None = None
     cost: int | None = None
+    #: The files that `body` names by their placeholders, in its order.
+    files: tuple[Blob, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,6 +199,35 @@ class Ticket(NamedTuple):
 
     job: Job
     body: bytes | None
+
+
+class Checkpoint(NamedTuple):
+    """What an attempt saved of the job that a provider has begun for it."""
+
+    #: Index into the job's `targets`: it means something there alone.
+    target: int
+    value: str
+
+
+class Work(NamedTuple):
+    """What an attempt needs beside the job's row."""
+
+    #: As JSON; None once it is gone.
+    request: bytes | None
+    #: The request's files, by its fields.
+    files: Mapping[str, tuple[File, ...]]
+    checkpoint: Checkpoint | None
+
+
+class ResultFile(NamedTuple):
+    """A file that a job uses, as it is kept."""
+
+    blob: str
+    media_type: str
+    size_bytes: int
+    place: int
+    file_name: str
+    path: Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

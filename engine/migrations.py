@@ -167,4 +167,52 @@ CREATE TABLE pulse (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST, TICKETS, KEYS, PULSE)
+#: Files belong to jobs: with the last that uses it a blob's row goes, in the same statement; its id stays until the
+#: file is gone too. Checkpoints name jobs that providers run. Clients wait for attended jobs on open connections.
+FILES = """
+DROP TABLE blob_use;
+CREATE TABLE blob_use (
+    seq           INTEGER NOT NULL REFERENCES job (seq) ON DELETE CASCADE,
+    role          TEXT    NOT NULL,
+    place         INTEGER NOT NULL CHECK (place >= 0),
+    blob          TEXT    NOT NULL REFERENCES blob (id),
+    file_name     TEXT    NOT NULL DEFAULT '',
+    PRIMARY KEY (seq, role, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blob_use_of_blob ON blob_use (blob);
+
+CREATE TABLE blob_gone (
+    id            TEXT    PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER blob_use_ends AFTER DELETE ON blob_use
+WHEN NOT EXISTS (SELECT 1 FROM blob_use WHERE blob = OLD.blob)
+    AND NOT EXISTS (SELECT 1 FROM upload WHERE blob = OLD.blob)
+BEGIN
+    DELETE FROM blob WHERE id = OLD.blob;
+END;
+
+CREATE TRIGGER upload_ends AFTER DELETE ON upload
+WHEN NOT EXISTS (SELECT 1 FROM blob_use WHERE blob = OLD.blob)
+    AND NOT EXISTS (SELECT 1 FROM upload WHERE blob = OLD.blob)
+BEGIN
+    DELETE FROM blob WHERE id = OLD.blob;
+END;
+
+CREATE TRIGGER blob_goes AFTER DELETE ON blob
+BEGIN
+    INSERT OR IGNORE INTO blob_gone (id) VALUES (OLD.id);
+END;
+
+CREATE TABLE checkpoint (
+    seq           INTEGER PRIMARY KEY REFERENCES job (seq) ON DELETE CASCADE,
+    target        INTEGER NOT NULL,
+    value         TEXT    NOT NULL
+) STRICT;
+
+CREATE TABLE attended (
+    seq           INTEGER PRIMARY KEY REFERENCES job (seq) ON DELETE CASCADE
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, TICKETS, KEYS, PULSE, FILES)

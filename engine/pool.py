@@ -12,9 +12,10 @@ from contextvars import Context
 from functools import partial
 
 from . import retries
-from .attempts import Attempt, Attempts
+from .attempt import Attempt
+from .attempts import Attempts
 from .backlog import Backlog
-from .calls import Provider
+from .calls import Pricing, Provider, unpriced
 from .clock import Clock
 from .errors import CoatcheckError, JobNotFound, Unavailable
 from .forecast import Forecast
@@ -26,6 +27,7 @@ from .repeats import Repeat, Repeated
 from .settings import JobSettings
 from .store import Store
 from .timekeeper import Timekeeper
+from .unwanted import Unwanted
 from .watchers import Watchers
 
 log = logging.getLogger(__name__)
@@ -47,14 +49,18 @@ class Pool:
         *,
         clock: Clock | None = None,
         limits: Callable[[str], Limits] = unlimited,
+        price: Pricing = unpriced,
     ) -> None:
-        """`limits` are those of an owner."""
+        """`limits` are those of an owner; `price` is asked where a provider does not say what a call has cost."""
         self._store = store
         self._providers = providers
         self._settings = settings
         self._clock = clock or Clock()
         self.watchers = Watchers()
-        self._attempts = Attempts(store, providers, settings, self._clock, self.watchers.progressed)
+        self._unwanted = Unwanted(store, providers)
+        self._attempts = Attempts(
+            store, providers, settings, self._clock, self.watchers.progressed, price, self._unwanted.tell
+        )
         self._backlog = Backlog(settings, limits)
         self._ledger = Ledger(lambda owner: limits(owner).max_concurrency)
         self._meters = store.meters
@@ -88,20 +94,22 @@ class Pool:
         """Jobs in a slot."""
         return len(self._running)
 
-    @property
-    def pending(self) -> int:
-        """Jobs that wait, now or for later."""
-        return self._backlog.total
-
     async def start(self) -> None:
         """Settles what an earlier process left behind, then goes on with what waits."""
-        interrupted = await self._store.processing()
+        # Before anything is called: what nobody waits for, or was to be cancelled by now, must not cost anything.
+        if left := await self._store.attended():
+            while jobs := await self._store.cancel_attended(keep_request=self._settings.keep_requests):
+                for job in jobs:
+                    self._meters.ended(job, State.CANCELLED)
+            log.warning("%d jobs were cancelled, whose clients had waited for the last process", left)
+        interrupted, resumable = await self._store.processing(), await self._store.resumable()
         for first in range(0, len(interrupted), _RECOVERY_BATCH):
-            await asyncio.gather(*map(self._attempts.recover, interrupted[first : first + _RECOVERY_BATCH]))
+            batch = interrupted[first : first + _RECOVERY_BATCH]
+            await asyncio.gather(*(self._attempts.recover(job, job.seq in resumable) for job in batch))
         if interrupted:
             log.warning("%d jobs were interrupted when the last process ended", len(interrupted))
-        # Before anything is called: what was to be cancelled by now must not cost anything.
         await self._timekeeper.start()
+        self._unwanted.start()
         for provider in self._providers.values():
             for name, concurrency in provider.lanes.items():
                 self._open(Lane(name, concurrency, self._ledger))
@@ -135,6 +143,7 @@ class Pool:
         self._alarm.stop()
         if self._keeping is not None:
             await asyncio.wait([self._keeping])
+        await self._unwanted.close()
         self.watchers.close()
 
     def hurry(self) -> None:
@@ -205,6 +214,7 @@ class Pool:
 
     def _gone(self, job: Job) -> None:
         """A job no longer waits, and was not claimed."""
+        self._unwanted.ended(job)
         self._meters.gone(job)
         self._backlog.remove(job.owner)
         if job.run_at is None:

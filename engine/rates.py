@@ -39,12 +39,19 @@ class Rates:
 
     def ask(self, owner: str, per_minute: int) -> Allowance:
         """Counts one request of this owner, if it may have it now."""
+        return self._look(owner, per_minute, count=True)
+
+    def look(self, owner: str, per_minute: int) -> Allowance:
+        """What `ask` would say; counts nothing."""
+        return self._look(owner, per_minute, count=False)
+
+    def _look(self, owner: str, per_minute: int, *, count: bool) -> Allowance:
         now = self._clock.elapsed()
         # Rounded up: never more than what is allowed.
         cost = -(-_MINUTE // per_minute)
         room = cost * per_minute - max(self._full.get(owner, 0) - now, 0)
         granted = room >= cost
-        if granted:
+        if granted and count:
             room -= cost
             self._full[owner] = now + cost * per_minute - room
             self._clean_up(now)

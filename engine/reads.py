@@ -1,14 +1,20 @@
 """What is read of the job table, on a connection that cannot write; each for many askers at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import orjson
 from aiosqlite import Connection
 
-from .jobs import COLUMNS, JOB_COLUMNS, Event, Job, Ticket
+from .blob_table import RESULT
+from .calls import File
+from .jobs import COLUMNS, JOB_COLUMNS, Checkpoint, Job, Ticket, Work
 
 #: A job's id; its owner, or None for whoever owns it; the moment by which it must not have expired.
 Ask = tuple[str, str | None, int]
+
+_NO_FILES: Mapping[str, tuple[File, ...]] = {}
 
 
 async def tickets(db: Connection, items: Sequence[Ask]) -> Sequence[Ticket | None]:
@@ -26,26 +32,37 @@ async def tickets(db: Connection, items: Sequence[Ask]) -> Sequence[Ticket | Non
     return answers
 
 
-async def requests(db: Connection, seqs: Sequence[int]) -> Sequence[bytes | None]:
-    """The jobs' requests, as JSON, by seq."""
+async def works(db: Connection, items: Sequence[tuple[int, Callable[[str], Path]]]) -> Sequence[Work | None]:
+    """What attempts at the jobs need; None for a job that is gone. An item is the seq, and where an id's file is."""
     rows = await db.execute_fetchall(
-        "SELECT seq, request FROM body WHERE seq IN (SELECT value FROM json_each(?))",
-        [orjson.dumps(list(seqs)).decode()],
+        "SELECT body.seq, body.request, checkpoint.target, checkpoint.value, (SELECT NULLIF(json_group_array("
+        "json_array(u.role, u.place, blob.id, u.file_name, blob.media_type, blob.size_bytes)), '[]')"
+        " FROM blob_use u JOIN blob ON blob.id = u.blob WHERE u.seq = body.seq AND u.role <> ?)"
+        " FROM body LEFT JOIN checkpoint USING (seq) WHERE body.seq IN (SELECT value FROM json_each(?))",
+        [RESULT, orjson.dumps([seq for seq, _ in items]).decode()],
     )
-    found = {row[0]: row[1] for row in rows}
-    return [found.get(seq) for seq in seqs]
+    found = {row[0]: row for row in rows}
+    return [None if seq not in found else _work(found[seq], path) for seq, path in items]
 
 
-async def stories(db: Connection, seqs: Sequence[int]) -> Sequence[list[Event]]:
-    """The jobs' events, oldest first."""
-    rows = await db.execute_fetchall(
-        "SELECT seq, at, kind, attempt, data FROM event WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY id",
-        [orjson.dumps(list(seqs)).decode()],
+def _work(row: Iterable[Any], path: Callable[[str], Path]) -> Work:
+    _, request, target, value, files = row
+    checkpoint = None if value is None else Checkpoint(target, value)
+    if files is None:
+        return Work(request, _NO_FILES, checkpoint)
+    named: dict[str, list[File]] = {}
+    for role, _, id, name, media_type, size_bytes in sorted(orjson.loads(files)):
+        file = File(name=name, media_type=media_type, size_bytes=size_bytes, path=path(id))
+        named.setdefault(role, []).append(file)
+    return Work(request, {role: tuple(files) for role, files in named.items()}, checkpoint)
+
+
+async def attended(db: Connection, items: Sequence[None]) -> Sequence[int]:
+    """How many jobs have not ended whose clients waited for them."""
+    ((count,),) = await db.execute_fetchall(
+        "SELECT COUNT(*) FROM attended CROSS JOIN job USING (seq) WHERE job.completed_at IS NULL"
     )
-    events: dict[int, list[Event]] = {}
-    for seq, at, kind, attempt, data in rows:
-        events.setdefault(seq, []).append(Event(at=at, kind=kind, attempt=attempt, data=orjson.loads(data)))
-    return [events.get(seq, []) for seq in seqs]
+    return [count] * len(items)
 
 
 async def processing(db: Connection, items: Sequence[None]) -> Sequence[list[Job]]:

@@ -3,15 +3,18 @@
 | the call                                  | at the same provider        | then              |
 |-------------------------------------------|-----------------------------|-------------------|
 | was never connected                       | `retries` times, at no cost | the next fallback |
-| was answered 429, 500, 502, 503, 504      | `retries` times             | the next fallback |
+| was answered 429, 500, 502, 503, 504, 529 | `retries` times             | the next fallback |
 | was refused, or answered otherwise (400)  | no                          | the next fallback |
 | timed out                                 | no                          | the next fallback |
 | lost its connection after sending         | `retries` times             | the next fallback |
 | was cut off by a stop or a kill of ours   | at once                     | —                 |
+| lost its connection, or was cut off, but  | until it has ended, at no   | —                 |
+| is a job of the provider's that goes on   | cost                        |                   |
 | was answered, but not usably; our fault   | no                          | the end           |
 
-With `on_interrupt = "fail"` the three whose cost is unknown (timed out, lost, cut off) end the job. `max_attempts`
-bounds the calls of a job over all providers, `timeout_seconds` the time from its first claim.
+With `on_interrupt = "fail"` the three whose cost is unknown (timed out, lost, cut off) end the job; to ask after a
+job of the provider's again costs nothing. `max_attempts` bounds the calls of a job over all providers,
+`timeout_seconds` the time from its first claim.
 """
 
 import random
@@ -25,7 +28,7 @@ from .jobs import SECOND, Job, Outcome, Release, State
 from .settings import JobSettings
 from .targets import Target
 
-_PASSING = frozenset({429, 500, 502, 503, 504})
+_PASSING = frozenset({429, 500, 502, 503, 504, 529})
 
 FIRST_DELAY_SECONDS = 1.0
 MAX_DELAY_SECONDS = 60.0
@@ -52,33 +55,46 @@ def after(
     settings: JobSettings,
     lane: Callable[[Target], str],
     now: int,
+    goes_on: bool = False,
     chance: Callable[[], float] = random.random,
 ) -> Release | Outcome:
-    """How the attempt of `job` ends, given how its call failed. `lane` names the lane of a target."""
+    """How the attempt of `job` ends, given how its call failed. `lane` names the lane of a target; `goes_on` says that
+    the call is a job of the provider's, which the next attempt asks after."""
     on_interrupt = policy.on_interrupt or settings.on_interrupt
     if isinstance(failure, Unusable | Fault):
         return failed(job, failure)
-    if isinstance(failure, Interrupted | TimedOut) and on_interrupt is OnInterrupt.FAIL:
+    # What failed then is the asking, not the call.
+    asking = goes_on and _passing(failure)
+    if isinstance(failure, Interrupted | TimedOut) and on_interrupt is OnInterrupt.FAIL and not asking:
         return failed(job, failure)
-    refund = 1 if isinstance(failure, NotConnected | NotConfigured) else 0
+    refund = 1 if asking or isinstance(failure, NotConnected | NotConfigured) else 0
     if job.calls - refund >= settings.max_attempts:
         return failed(job, failure)
 
     story = describe(failure)
     if isinstance(failure, Stopped):
-        return Release(reason="stopped", lane=job.lane, target=job.target, tries=max(job.tries - 1, 0), failure=story)
+        return Release(
+            reason="stopped", lane=job.lane, target=job.target, tries=max(job.tries - 1, 0), refund=refund,
+            failure=story,
+        )  # fmt: skip
 
     delay = backoff(job.tries, chance)
     if failure.retry_after is not None:
         delay = max(delay, failure.retry_after)
     patient = delay <= MAX_RETRY_AFTER_SECONDS
     run_at = now + int(min(delay, MAX_RETRY_AFTER_SECONDS) * SECOND)
-    if _passing(failure) and patient and job.tries <= policy.retries and run_at < deadline(job, settings, now):
+    again = _passing(failure) and patient and job.tries <= policy.retries
+    lost = asking and isinstance(failure, Interrupted | NotConnected)
+    if (again or lost) and run_at < deadline(job, settings, now):
         return Release(
             reason="retry", lane=job.lane, target=job.target, tries=job.tries, refund=refund, run_at=run_at,
             failure=story,
         )  # fmt: skip
-    if job.target + 1 < len(job.targets) and now < deadline(job, settings, now):
+    if asking:
+        # The call is given up, and was one.
+        refund = 0
+    more = job.target + 1 < len(job.targets) and job.calls - refund < settings.max_attempts
+    if more and now < deadline(job, settings, now):
         target = job.target + 1
         return Release(
             reason="fallback", lane=lane(job.targets[target]), target=target, tries=0, refund=refund, failure=story

@@ -18,6 +18,8 @@ class Durability(StrEnum):
 class StoreSettings:
     #: Where jobs are kept.
     url: str = "sqlite:///coatcheck.db"
+    #: The folder of files that clients send and providers make.
+    blobs: str = "blobs/"
     #: "full" syncs every commit; "normal" may lose the last moments before a power cut.
     durability: Durability = Durability.FULL
 
@@ -28,6 +30,8 @@ class JobSettings:
     result_ttl_seconds: int = field(default=3600, metadata={"min": 1, "max": _CENTURY_SECONDS})
     #: No outcome is kept longer, whatever its submit said.
     max_result_ttl_seconds: int = field(default=2_592_000, metadata={"min": 1, "max": _CENTURY_SECONDS})
+    #: The same, for jobs whose clients waited for them on an open connection.
+    sync_result_ttl_seconds: int = field(default=60, metadata={"min": 1, "max": _CENTURY_SECONDS})
     #: How often expired jobs are removed.
     sweep_interval_seconds: float = field(default=60.0, metadata={"min": 0.01})
     #: Jobs that may wait, over all owners; more are refused with 429.

@@ -8,7 +8,7 @@ from functools import lru_cache
 import orjson
 
 from .calls import Provider
-from .errors import InvalidRequest
+from .errors import UnknownModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,14 @@ def resolve(name: str, operation: str, providers: Mapping[str, Provider], *, par
     """The target that a client means by `name`: "provider/model", or the bare name of a model that exactly one
     provider declares.
 
-    Raises `InvalidRequest`, naming what would do, if the provider is unknown or cannot carry out the operation.
+    Raises `UnknownModel`, naming what would do, if the provider is unknown or cannot carry out the operation.
     """
     prefix, slash, model = name.partition("/")
     target = Target(prefix, model) if slash and prefix in providers else _declared(name, operation, providers, param)
     why = providers[target.provider].check(operation, target.model)
     if why is None:
         return target
-    raise InvalidRequest(f"provider {target.provider} {why}{_instead(operation, providers)}", param=param)
+    raise UnknownModel(f"provider {target.provider} {why}{_instead(operation, providers)}", param=param)
 
 
 def _declared(name: str, operation: str, providers: Mapping[str, Provider], param: str) -> Target:
@@ -56,7 +56,7 @@ def _declared(name: str, operation: str, providers: Mapping[str, Provider], para
         text += f"{prefix!r} is not a configured provider{meant}{_instead(operation, providers)}"
     else:
         text += f"no provider declares {name!r}{_instead(operation, providers)}"
-    raise InvalidRequest(text, param=param)
+    raise UnknownModel(text, param=param)
 
 
 def _instead(operation: str, providers: Mapping[str, Provider]) -> str:

@@ -54,7 +54,9 @@ class Timekeeper:
                 for lane, owner in await self._store.promote(retries.MAX_RETRY_AFTER_SECONDS):
                     self._ready(lane, owner)
                 failure = retries.outcome({}, retries.overdue(self._settings))
-                for job in await self._store.overdue(self._clock.now() - self._timeout, failure):
+                for job in await self._store.overdue(
+                    self._clock.now() - self._timeout, failure, keep_request=self._settings.keep_requests
+                ):
                     self._overdue(job)
                 await self._set()
             except Exception as error:

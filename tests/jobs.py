@@ -10,7 +10,8 @@ from uuid import uuid4
 
 import orjson
 
-from coatcheck.engine.calls import Provider
+from coatcheck.engine.blobs import Blob
+from coatcheck.engine.calls import Pricing, Provider, unpriced
 from coatcheck.engine.clock import Clock
 from coatcheck.engine.jobs import SECOND, Event, Job, Outcome, Release, State, Submission, Ticket
 from coatcheck.engine.limits import Limits, unlimited
@@ -18,8 +19,8 @@ from coatcheck.engine.pool import Pool
 from coatcheck.engine.settings import JobSettings
 from coatcheck.engine.store import Store
 from coatcheck.engine.targets import Target
-from coatcheck.providers.echo import EchoOptions, EchoProvider
-from coatcheck.providers.openai import OpenAIOptions, OpenAIProvider
+from coatcheck.providers.echo.provider import EchoOptions, EchoProvider
+from coatcheck.providers.openai.provider import OpenAIOptions, OpenAIProvider
 
 #: A wall clock's reading that is easy to recognise: 2030-01-01T00:00:00Z.
 MORNING = 1_893_456_000 * SECOND
@@ -58,12 +59,12 @@ def submission(
     )
 
 
-def completed(body: bytes = b'{"answer":1}') -> Outcome:
-    return Outcome(state=State.COMPLETED, status_code=200, body=body, resolved_model="echo", cost=7)
+def completed(body: bytes = b'{"answer":1}', files: Iterable[Blob] = ()) -> Outcome:
+    return Outcome(state=State.COMPLETED, status_code=200, body=body, resolved_model="echo", cost=7, files=tuple(files))
 
 
-def failed(body: bytes = b'{"message":"no"}') -> Outcome:
-    return Outcome(state=State.FAILED, status_code=502, body=body)
+def failed(body: bytes = b'{"message":"no"}', files: Iterable[Blob] = ()) -> Outcome:
+    return Outcome(state=State.FAILED, status_code=502, body=body, files=tuple(files))
 
 
 def back(job: Job, *, reason: str = "retry", run_at: int | None = None, refund: int = 0, **changes: Any) -> Release:
@@ -90,7 +91,7 @@ class Hands:
 
 @asynccontextmanager
 async def opened(folder: Path, *, clock: Clock | None = None) -> AsyncIterator[Store]:
-    store = await Store.open(folder / "coatcheck.db", clock=clock)
+    store = await Store.open(folder / "coatcheck.db", clock=clock, blobs=folder / "blobs")
     try:
         yield store
     finally:
@@ -108,13 +109,14 @@ async def pooled(
     clock: Clock | None = None,
     grace_seconds: float = 0,
     limits: Callable[[str], Limits] = unlimited,
+    price: Pricing = unpriced,
     **settings: Any,
 ) -> AsyncIterator[Pool]:
     """A pool that runs on the store; `settings` are those of `[jobs]`."""
     named = {next(iter(provider.lanes)): provider for provider in providers}
     for provider in providers:
         await provider.start()
-    pool = Pool(store, named, JobSettings(**settings), clock=clock, limits=limits)
+    pool = Pool(store, named, JobSettings(**settings), clock=clock, limits=limits, price=price)
     await pool.start()
     try:
         yield pool
@@ -158,7 +160,7 @@ async def until(
 async def counted(pool: Pool, store: Store, *, pending: int, running: int) -> None:
     """Waits until the pool's counters, which follow the commits, have come to these."""
     async with asyncio.timeout(30):
-        while (pool.pending, pool.running) != (pending, running):
+        while (pool._backlog.total, pool.running) != (pending, running):
             await store.alarms()
 
 

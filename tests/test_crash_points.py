@@ -1,7 +1,8 @@
 """A crash after each commit: what a server finds that starts from the files as they were at that moment.
 
-A kill alone does not show what was on disk, since the page cache survives it. So the database and its log are copied
-after each commit of a scenario, without what belongs to the running process, and a new pool is started on each copy.
+A kill alone does not show what was on disk, since the page cache survives it. So the database, its log and the files of
+jobs are copied after each commit of a scenario, and after each step of a file's way, without what belongs to the
+running process, and a new pool is started on each copy.
 """
 
 import asyncio
@@ -16,10 +17,13 @@ import orjson
 import pytest
 
 from coatcheck.engine.calls import OnInterrupt
-from coatcheck.engine.jobs import SECOND, State, Ticket
+from coatcheck.engine.collector import Collector
+from coatcheck.engine.jobs import SECOND, State, Submission, Ticket
 from coatcheck.engine.repeats import Repeat
+from coatcheck.engine.settings import JobSettings
 from coatcheck.engine.store import Store
 
+from .files import filed, in_rows, keep, on_disk
 from .jobs import (
     Hands,
     add,
@@ -32,6 +36,7 @@ from .jobs import (
     failed,
     opened,
     pooled,
+    rows,
     submission,
     take,
     until,
@@ -41,6 +46,8 @@ Run = Callable[[Awaitable[Any]], Any]
 
 MAX_ATTEMPTS = 3
 KEY = "k-1"
+#: Whose jobs have files.
+OTHER = "key:bob"
 #: After the last hold and before the end of any time to live that a later step needs.
 RESTART_AFTER_SECONDS = 20
 
@@ -57,6 +64,9 @@ class Point:
     gone: frozenset[str]
     #: The job that the idempotency key stands for; None: it has not been used.
     keyed: str | None
+    #: Jobs that their clients wait for, and jobs that a vendor has begun.
+    attended: frozenset[str]
+    begun: frozenset[str]
 
 
 class Scenario:
@@ -135,6 +145,45 @@ class Scenario:
         yield "claimed the last"
         await store.finish(job, completed())
         yield "completed the last"
+        async for step in self._file_steps():
+            yield step
+
+    async def _file_steps(self) -> AsyncIterator[str]:
+        """Every step of the files of a request and of a result, from the disk to the row and back."""
+        store, collector = self._store, Collector(self._store, JobSettings())
+        asked = await filed(store, b"one", b"two", ttl_seconds=1000, owner=OTHER)
+        yield "kept the files of a request"
+        await self._take(asked)
+        yield "submitted with files"
+        (job,) = await take(store, OTHER)
+        yield "claimed with files"
+        await store.checkpoint(job, "vendor-1")
+        yield "saved a checkpoint"
+        result = await keep(store, b"three")
+        yield "kept the file of a result"
+        await store.finish(job, failed(files=[result]))
+        yield "ended with a file"
+        again = submission(ttl_seconds=1000, owner=OTHER)._replace(files_of=job.seq)
+        await self._take(again)
+        yield "submitted with the files of another"
+        await store.delete(asked.id, None)
+        yield "deleted with a file"
+        (gone,) = await store.gone(10)
+        await store.blobs.unlink(gone)
+        yield "removed a file"
+        await store.removed([gone])
+        yield "removed what stood for it"
+        (job,) = await take(store, OTHER)
+        await store.finish(job, completed(files=[await keep(store, b"four")]), keep_request=False)
+        yield "completed and forgot the request's files"
+        await collector.collect()
+        yield "collected"
+        await self._take((await filed(store, b"five", owner=OTHER))._replace(attended=True))
+        yield "submitted, attended"
+
+    async def _take(self, asked: Submission) -> None:
+        await add(self._store, asked)
+        self._ids.append(asked.id)
 
     async def _submit_keyed(self) -> None:
         """Two jobs in one commit: one with an idempotency key, and one that is to be cancelled at once."""
@@ -158,9 +207,17 @@ class Scenario:
         folder.mkdir()
         for name in ("coatcheck.db", "coatcheck.db-wal"):
             shutil.copy(self._folder / name, folder / name)
+        shutil.copytree(self._folder / "blobs", folder / "blobs")
+        (folder / "blobs" / "incoming" / "begun").write_bytes(b"half")
         tickets = {id: await self._store.ticket(id, None) for id in self._ids}
         known = {id: ticket for id, ticket in tickets.items() if ticket is not None}
-        return Point(folder, step, self._hands.wall, known, frozenset(tickets) - frozenset(known), self._keyed)
+        path = self._folder / "coatcheck.db"
+        attended, begun = (
+            frozenset(id for (id,) in rows(path, f"SELECT id FROM job JOIN {table} USING (seq)"))
+            for table in ("attended", "checkpoint")
+        )
+        gone = frozenset(tickets) - frozenset(known)
+        return Point(folder, step, self._hands.wall, known, gone, self._keyed, attended, begun)
 
 
 async def start_from(point: Point, on_interrupt: OnInterrupt) -> None:
@@ -179,20 +236,38 @@ async def start_from(point: Point, on_interrupt: OnInterrupt) -> None:
             after = await until(store, id)
             if before.job.state.ended:
                 assert after == before, f"after {point.step!r} an outcome changed"
-            elif before.job.state is State.PENDING and before.job.cancel_at is not None:
+            elif before.job.cancel_at is not None or id in point.attended:
                 assert (after.job.state, after.job.calls) == (State.CANCELLED, 0)
             elif before.job.state is State.PENDING:
                 assert after.job.state is State.COMPLETED, f"after {point.step!r} a waiting job was lost"
+            elif id in point.begun:
+                assert (after.job.state, after.job.calls) == (State.COMPLETED, before.job.calls), "begun anew"
             else:
                 check_interrupted(before, after, on_interrupt)
+            await check_files(store, before, after)
         await counted(pool, store, pending=0, running=0)
         for id in point.gone:
             assert await store.ticket(id, None) is None
         repeated = await store.repeated(submission().owner, KEY)
         assert (repeated.job_id if repeated else None) == point.keyed
+        collector = Collector(store, JobSettings())
+        assert (await collector.compare()).missing == [], f"after {point.step!r} a file is missing"
+        await collector.collect()
+        assert on_disk(point.folder) == in_rows(point.folder), f"after {point.step!r} there are files without a job"
+        used = rows(point.folder / "coatcheck.db", "SELECT DISTINCT blob FROM blob_use")
+        assert in_rows(point.folder) == {blob for (blob,) in used}
     path = point.folder / "coatcheck.db"
     ended_once(path, point.known)
     assert set(ends(path)) == set(point.known), "there are jobs that nobody submitted"
+
+
+async def check_files(store: Store, before: Ticket, after: Ticket) -> None:
+    """What has files has them still."""
+    for role in ("file", "result"):
+        for file in await store.files(before.job.seq, role):
+            assert file.path.stat().st_size == file.size_bytes
+    if before.body is not None:
+        assert after.body == before.body
 
 
 def check_interrupted(before: Ticket, after: Ticket, on_interrupt: OnInterrupt) -> None:
@@ -230,7 +305,8 @@ def test_a_commit_that_was_cut_off_on_its_way_to_the_disk_never_was(folder: Path
             if len(log) == (before.folder / "coatcheck.db-wal").stat().st_size:
                 continue
             torn = folder / f"torn {after.folder.name}"
-            torn.mkdir()
+            # No file is torn: it is synced before the commit that names it, and removed after the one that does not.
+            shutil.copytree(after.folder / "blobs", torn / "blobs")
             shutil.copy(after.folder / "coatcheck.db", torn)
             # The last page that a commit appends to the log is the one that makes it valid.
             (torn / "coatcheck.db-wal").write_bytes(log[:-1])

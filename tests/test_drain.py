@@ -185,7 +185,7 @@ def test_a_job_that_kills_keep_cutting_off_ends_at_max_attempts(folder: Path, ru
             attempts = Attempts(store, {"echo": echo()}, JobSettings(max_attempts=3), Clock(), lambda _id: None)
             for _ in range(3):
                 (job,) = await take(store)
-                await attempts.recover(job)
+                await attempts.recover(job, goes_on=False)
             ticket = await found(store, asked.id)
             assert (ticket.job.state, ticket.job.calls) == (State.FAILED, 3)
             kinds = [event.kind for event in await told(store, asked.id)]

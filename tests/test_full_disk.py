@@ -4,12 +4,14 @@ import asyncio
 import resource
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 
+from .files import in_rows, on_disk
 from .jobs import ended_once
 from .servers import ServerProcess, Upstream, chat
 
@@ -80,5 +82,32 @@ def test_a_full_disk_refuses_jobs_keeps_answering_and_loses_no_outcome(folder: P
             assert await server.terminate() == 0
         ended_once(folder / "coatcheck.db", [*done, *running, late["id"]])
         assert "disk I/O error" in server.log.read_text()
+
+    run(main())
+
+
+def test_a_full_disk_refuses_an_upload_and_keeps_nothing_of_it(folder: Path, run: Run) -> None:
+    async def main() -> None:
+        async with (
+            ServerProcess(folder, {"providers": {"echo": {"kind": "echo"}}}) as server,
+            aiohttp.ClientSession(base_url=server.url) as session,
+        ):
+
+            async def upload() -> tuple[int, dict[str, Any]]:
+                form = aiohttp.FormData({"model": "echo/echo"})
+                form.add_field("file", BytesIO(b"spoken " * 1_000_000), filename="a.txt", content_type="text/plain")
+                async with session.post("/v1/async/audio/transcriptions", data=form) as response:
+                    return response.status, await response.json()
+
+            resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+            status, refusal = await upload()
+            assert (status, refusal["error"]["code"]) == (503, "store_unavailable")
+            assert refusal["error"]["message"] == "files cannot be kept: File too large"
+            assert on_disk(folder) == in_rows(folder) == set()
+
+            resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            status, _ = await upload()
+            assert status == 202
+            assert len(on_disk(folder)) == len(in_rows(folder)) == 1
 
     run(main())

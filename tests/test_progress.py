@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from coatcheck.engine.attempts import Attempt
+from coatcheck.engine.attempt import Attempt
 from coatcheck.engine.calls import Progress
 from coatcheck.handlers import events as handler
 

@@ -91,7 +91,7 @@ def word(ending: Release | Outcome) -> str:
     return ending.reason if isinstance(ending, Release) else str(ending.state)
 
 
-PASSING = [CallFailed("busy", status=status) for status in (429, 500, 502, 503, 504)]
+PASSING = [CallFailed("busy", status=status) for status in (429, 500, 502, 503, 504, 529)]
 FINAL = [CallFailed("no", status=status) for status in (400, 401, 403, 404, 409, 422, 501)]
 
 
