@@ -31,6 +31,13 @@ def moment(about: str, *, required: bool = False) -> Strict:
     return _formatted("date-time", about, required=required)
 
 
+def decimal(about: str) -> Strict:
+    """A number that no float could hold, in plain notation."""
+    text = Text(about)
+    text.metadata = {**text.metadata, "pattern": r"^[0-9]+(\.[0-9]+)?$"}
+    return text
+
+
 def _formatted(format: str, about: str, *, required: bool) -> Strict:
     text = Text(about, required=required)
     text.metadata = {**text.metadata, "format": format}

@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError
 
-from .fields import Examples, Flag, Integer, ListOf, MapOf, Null, Number, Object, OneOf, Shape, StreamableRequest, Text
+from .fields import Examples, Flag, Integer, ListOf, MapOf, Null, Number, Object, OneOf, Shape, Text
+from .requests import EFFORTS, TOOL_CHOICES, StreamableRequest
 
 
 class CacheControl(Shape):
@@ -15,7 +16,7 @@ class CacheControl(Shape):
 
 class ImageUrl(Shape):
     url = Text("An address, or the image itself as a data URL.", required=True)
-    detail = Text(enum=("low", "high", "auto", "default"))
+    detail = Text(known=("low", "high", "auto", "default"))
     max_long_side_pixel = Integer()
 
 
@@ -40,7 +41,7 @@ class InputFile(Shape):
 
 
 class ContentBlock(Shape):
-    type = Text(required=True, enum=("text", "image_url", "video_url", "input_audio", "file", "refusal"))
+    type = Text(required=True, known=("text", "image_url", "video_url", "input_audio", "file", "refusal"))
     text = Text()
     refusal = Text()
     image_url = Object(ImageUrl)
@@ -55,7 +56,7 @@ class ContentBlock(Shape):
 class ReasoningDetail(Shape):
     id = Text()
     index = Integer()
-    type = Text(enum=("reasoning.summary", "reasoning.encrypted", "reasoning.text", "reasoning.content_blocks"))
+    type = Text(known=("reasoning.summary", "reasoning.encrypted", "reasoning.text", "reasoning.content_blocks"))
     summary = Text()
     text = Text()
     signature = Text()
@@ -82,7 +83,7 @@ class MessageAudio(Shape):
 
 
 class ChatMessage(Shape):
-    role = Text(required=True, enum=("assistant", "user", "system", "tool", "developer"))
+    role = Text(required=True, enum=("assistant", "user", "system", "tool", "developer", "function"))
     name = Text()
     content = OneOf(Text(), ListOf(Object(ContentBlock), of="content blocks"), Null())
     tool_call_id = Text("The call that a message of the role `tool` answers.")
@@ -157,7 +158,7 @@ class AllowedTools(Shape):
 
 
 class ToolChoice(Shape):
-    type = Text(required=True, enum=("none", "any", "required", "function", "allowed_tools", "custom"))
+    type = Text(required=True, enum=("none", "auto", "any", "required", "function", "allowed_tools", "custom"))
     function = Object(ToolName)
     custom = Object(ToolName)
     allowed_tools = Object(AllowedTools)
@@ -174,7 +175,7 @@ class Prediction(Shape):
 
 
 class Reasoning(Shape):
-    effort = Text(enum=("none", "minimal", "low", "medium", "high", "xhigh"))
+    effort = Text(enum=EFFORTS)
     max_tokens = Integer()
     enabled = Flag()
     display = Text()
@@ -214,7 +215,7 @@ class ChatCompletionRequest(StreamableRequest):
     logit_bias = MapOf(Number(), "By token id: how much likelier the token becomes.")
     logprobs = Flag("Whether to report how likely each token was.")
     top_logprobs = Integer("How many of the likeliest tokens to report at each place.", minimum=0, maximum=20)
-    max_completion_tokens = Integer("How many tokens the answer may have, reasoning included.", minimum=1)
+    max_completion_tokens = Integer("How many tokens the answer may have, reasoning included.")
     max_tokens = Integer("The older name of `max_completion_tokens`, which wins where both are given.")
     mcp_servers = ListOf(Object())
     metadata = Object()
@@ -225,7 +226,7 @@ class ChatCompletionRequest(StreamableRequest):
     prompt_cache_key = Text()
     prompt_cache_retention = Text(enum=("in-memory", "in_memory", "24h"))
     reasoning = Object(Reasoning)
-    reasoning_effort = Text("Another spelling of `reasoning.effort`.")
+    reasoning_effort = Text("Another spelling of `reasoning.effort`.", enum=EFFORTS)
     reasoning_max_tokens = Integer("Another spelling of `reasoning.max_tokens`.")
     response_format = Object(about="The form of the answer, as a JSON schema for instance.")
     safety_identifier = Text()
@@ -236,7 +237,7 @@ class ChatCompletionRequest(StreamableRequest):
     store = Flag()
     task_budget = Object()
     temperature = Number(minimum=0, maximum=2)
-    tool_choice = OneOf(Text(enum=("none", "auto", "required")), Object(ToolChoice))
+    tool_choice = OneOf(Text(enum=TOOL_CHOICES), Object(ToolChoice))
     tools = ListOf(Object(ChatTool), of="tools")
     top_k = Integer()
     top_p = Number(minimum=0, maximum=1)

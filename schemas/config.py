@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import marshmallow
 
@@ -36,6 +36,9 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()
     #: Bodies of JSON requests.
     max_json_bytes: int = field(default=10_000_000, metadata={"min": 1024})
+    #: One file of a form, and all of a form.
+    max_upload_bytes: int = field(default=268_435_456, metadata={"min": 1024})
+    max_form_bytes: int = field(default=536_870_912, metadata={"min": 1024})
     #: The longest that a client may have its answer held back, by `Prefer: wait`.
     max_wait_seconds: int = field(default=60, metadata={"min": 0, "max": 3600})
     #: Whether /metrics is for everyone who can reach the server.
@@ -113,6 +116,14 @@ class Config:
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
 
 
+class Kind(Protocol):
+    """A kind of provider."""
+
+    @property
+    def options(self) -> type:
+        """The dataclass of its options; asked of kinds that are in the configuration alone."""
+
+
 #: The tables with fixed names.
 SECTIONS: Mapping[str, type] = {
     "server": ServerSettings,
@@ -133,9 +144,9 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
 
 
-def load(document: Mapping[str, Any], kinds: Mapping[str, type], environ: Mapping[str, str] | None = None) -> Config:
-    """The configuration from a parsed file; `kinds` are the option dataclasses of the kinds of providers, `environ`
-    what overrides single values (`COATCHECK_SERVER_PORT`).
+def load(document: Mapping[str, Any], kinds: Mapping[str, Kind], environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration from a parsed file; `kinds` are those of providers by name, `environ` is what overrides single
+    values (`COATCHECK_SERVER_PORT`).
 
     Raises `ConfigurationError`, which names the key at fault and, for an unknown one, what was probably meant.
     """
@@ -151,7 +162,7 @@ def load(document: Mapping[str, Any], kinds: Mapping[str, type], environ: Mappin
     return Config(**sections, providers=providers)
 
 
-def _provider(name: str, table: object, kinds: Mapping[str, type]) -> ProviderSettings:
+def _provider(name: str, table: object, kinds: Mapping[str, Kind]) -> ProviderSettings:
     where = f"[providers.{name}]"
     if not name or "/" in name:
         raise ConfigurationError(f"{where}: a provider's name is not empty and has no slash")
@@ -160,7 +171,7 @@ def _provider(name: str, table: object, kinds: Mapping[str, type]) -> ProviderSe
     if kind is None:
         raise ConfigurationError(f"{where}: kind is missing; it is one of {', '.join(kinds)}")
     _known([str(kind)], kinds, where, noun="kind")
-    return ProviderSettings(kind=kind, options=_load(kinds[kind], options, where))
+    return ProviderSettings(kind=kind, options=_load(kinds[kind].options, options, where))
 
 
 def _load(cls: Callable[..., T], table: Mapping[str, Any], where: str) -> T:

@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from .fields import Examples, Flag, Integer, ListOf, Number, Object, OneOf, Request, Shape, Text
+from .fields import Examples, Flag, Integer, ListOf, Number, Object, OneOf, Shape, Text
+from .requests import Request
 
 
 class MediaSource(Shape):
@@ -46,7 +47,7 @@ class EmbeddingRequest(Request):
         about="One text, a list of texts, one text as a list of tokens, a list of those, or items of typed parts.",
         required="input is required for embeddings",
     )
-    encoding_format = Text(enum=("float", "base64"))
+    encoding_format = Text(enum=("float", "base64", "int8", "uint8", "binary", "ubinary"))
     dimensions = Integer("The length of the vectors, where the model lets it be chosen.", minimum=1)
     task_type = Text("What the vectors are for, where the model distinguishes it.")
     title = Text("The title of the document that the input is taken from.")

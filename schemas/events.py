@@ -30,11 +30,11 @@ def step(number: int, event: Event) -> bytes:
     return _event(event.kind, data, number)
 
 
-def end(number: int, event: Event, ticket: Ticket) -> bytes:
-    """The last event: the job as a poll shows it."""
+def end(number: int, event: Event, ticket: Ticket, *, whole: bool = True) -> bytes:
+    """The last event: the job as a poll shows it; without its result where `whole` says so, or where it is large."""
     more = v1.details(ticket.job)
     body = v1.envelope(ticket, more).body
-    if len(body) > _MOST_BYTES:
+    if not whole or len(body) > _MOST_BYTES:
         body = orjson.dumps(v1.brief(ticket.job) | more | {"result_omitted": True})
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, event.kind.encode(), body.strip())
 

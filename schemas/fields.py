@@ -4,6 +4,7 @@ They are marshmallow's fields and schemas, and its own `load` gives the same ver
 to it: it looks at what was sent, not at all that could have been, and copies nothing.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, ClassVar, cast
@@ -18,6 +19,9 @@ Examples = Mapping[str, Mapping[str, Any]]
 
 #: How many items of a list are seen at one glance: one that is wrong makes only so many be looked at singly.
 _GLANCE = 1024
+
+#: A client's value can be of any length; an answer need not be.
+_LONGEST_VALUE = 40
 
 _NAMES = {
     dict: "an object",
@@ -44,12 +48,25 @@ def _or(nouns: Iterable[str]) -> str:
     return f"{', '.join(rest)} or {last}" if rest else last
 
 
+class Verbatim(str):
+    """All that a client is told, where a dialect has the words: nothing says where the fault is."""
+
+    __slots__ = ()
+
+
+def _range(minimum: float | None, maximum: float | None) -> str:
+    if minimum is None:
+        return f"of at most {maximum}"
+    return f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+
+
 class Strict(fields.Field[Any]):
     """A field that takes the JSON types it names and no others: `true` is not a number, `"5"` and `5.0` are not
     integers. An optional field takes null as well, which says nothing.
 
-    `enum`, `minimum` and `maximum` are for the documents and are not enforced: the provider knows better.
-    `required` may be the literal text for a client who left the field out.
+    `enum`, `minimum` and `maximum` narrow what it takes; `known` are values that are usual where providers have others
+    too. `required` may be the literal text for a client who left the field out, `refusal` the one for a value that is
+    not taken.
     """
 
     #: The field's type in JSON Schema, where it has exactly one.
@@ -67,10 +84,12 @@ class Strict(fields.Field[Any]):
         *,
         required: bool | str = False,
         enum: Sequence[str] | None = None,
+        known: Sequence[str] | None = None,
         minimum: float | None = None,
         maximum: float | None = None,
+        refusal: str | None = None,
     ) -> None:
-        published = {"description": about, "enum": enum, "minimum": minimum, "maximum": maximum}
+        published = {"description": about, "enum": enum, "examples": known, "minimum": minimum, "maximum": maximum}
         missing = required if isinstance(required, str) else f"expected {self.expected}, but it is missing"
         super().__init__(
             required=bool(required),
@@ -78,6 +97,16 @@ class Strict(fields.Field[Any]):
             metadata={name: value for name, value in published.items() if value is not None},
             error_messages={"required": missing},
         )
+        self._refusal = refusal
+        if enum is not None:
+            self._words = frozenset(enum)
+            self._taken = _or(map(repr, enum))
+            self.checks = dict.fromkeys(self.checks, self._check_word)
+        elif minimum is not None or maximum is not None:
+            self._least = -math.inf if minimum is None else minimum
+            self._most = math.inf if maximum is None else maximum
+            self._taken = f"{self.expected} {_range(minimum, maximum)}"
+            self.checks = dict.fromkeys(self.checks, self._check_range)
 
     def check(self, value: Any) -> None:
         try:
@@ -86,6 +115,19 @@ class Strict(fields.Field[Any]):
             raise ValidationError(f"expected {self.expected}, got {named(value)}") from None
         if deeper is not None:
             deeper(value)
+
+    def _check_word(self, value: str) -> None:
+        if value not in self._words:
+            self._refuse(value if len(value) <= _LONGEST_VALUE else value[:_LONGEST_VALUE] + "…")
+
+    def _check_range(self, value: float) -> None:
+        if not self._least <= value <= self._most:
+            self._refuse(value)
+
+    def _refuse(self, value: object) -> None:
+        if self._refusal is not None:
+            raise ValidationError(Verbatim(self._refusal))
+        raise ValidationError(f"expected {self._taken}, got {value!r}")
 
     def flat(self, values: Sequence[Any]) -> bool:
         """Whether all values are seen to be right at one glance; False says nothing about them."""
@@ -233,38 +275,6 @@ class Shape(Schema):
                     checks[key](value)
                 except ValidationError as error:
                     raise ValidationError({key: error.messages}) from None
-
-
-class Fallback(Shape):
-    provider = Text(required=True)
-    model = Text(required=True)
-
-
-class Request(Shape):
-    """What the JSON bodies of all operations have in common."""
-
-    model = Text("The model, as `provider/model`.", required="model is required")
-    fallbacks = ListOf(
-        OneOf(Text(), Object(Fallback)),
-        of="models",
-        about="Models to try in this order when the first one fails, each as `provider/model`.",
-    )
-
-    def normalise(self, body: dict[str, Any]) -> None:
-        """Brings a checked body, free of nulls, to the one spelling that providers are given; in place at the top
-        level, while nested values are the client's own and are replaced, not changed."""
-
-
-class StreamOptions(Shape):
-    include_obfuscation = Flag()
-    include_usage = Flag()
-
-
-class StreamableRequest(Request):
-    """What is common to those whose answer could be a stream, were it not a job."""
-
-    stream = Flag("Jobs are not streamed: true is refused.")
-    stream_options = Object(StreamOptions, "Accepted and ignored.")
 
 
 def _check_each(kind: Strict, items: Iterable[tuple[int | str, Any]]) -> None:

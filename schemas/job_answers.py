@@ -2,8 +2,8 @@
 
 from typing import Any, ClassVar
 
-from .answers import Answer, Anything, identifier, moment
-from .fields import Examples, Flag, Integer, ListOf, Number, Object, Text
+from .answers import Answer, Anything, decimal, identifier, moment
+from .fields import Examples, Flag, Integer, ListOf, Object, Text
 
 STATUSES = ("pending", "processing", "completed", "failed")
 
@@ -27,6 +27,7 @@ _COMPLETED = {
     "status": "completed",
     **_ENDED,
     "status_code": 200,
+    "cost": "0",
     "result": {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -121,6 +122,7 @@ class Job(Answer):
     completed_at = moment("When it ended.")
     expires_at = moment("When it is forgotten.")
     status_code = Integer("200, or the status of the error; with the end.", minimum=200, maximum=599)
+    cost = decimal("US dollars, where it is known; `0` for what is free.")
     state = Text(enum=("cancelled",))
     parent = identifier("The job that this one repeats; where a retry is waited for.", required=False)
     result = Object(Result)
@@ -193,7 +195,6 @@ class Plan(Answer):
     tries_left = Integer("At the present target.", required=True, minimum=0)
     ttl_seconds = Integer("How long the outcome is kept.", required=True, minimum=1)
     ends_by = moment("When it fails if it has not ended.")
-    cost_usd = Number("Where the provider told it.", minimum=0)
 
 
 class JobStory(Job):

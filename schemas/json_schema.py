@@ -4,7 +4,8 @@ from typing import Any
 
 from marshmallow import fields
 
-from .fields import ListOf, MapOf, Object, OneOf, Request, Strict
+from .fields import ListOf, MapOf, Object, OneOf, Strict
+from .requests import Request, Upload
 from .tables import Exactly
 
 Json = dict[str, Any]
@@ -42,7 +43,10 @@ def _exactly(field: Exactly, ret: Json) -> Json:
 
 
 def _strict(converter: Any, field: Strict) -> Json:
-    if isinstance(field, Object) and field.inner is not None:
+    if isinstance(field, Upload):
+        binary: Json = {"type": "string", "format": "binary"}
+        shape = binary if field.most == 1 else {"type": "array", "items": binary, "maxItems": field.most}
+    elif isinstance(field, Object) and field.inner is not None:
         shape = dict(converter.resolve_nested_schema(field.inner))
     elif isinstance(field, MapOf):
         shape = {"type": "object", "additionalProperties": _strict(converter, field.kind)}

@@ -1,18 +1,18 @@
 """The table of operations: what each one is called, takes and refuses."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
 from marshmallow import ValidationError
 
 from ..engine.errors import InvalidRequest
-from .chat import ChatCompletionRequest
-from .completions import TextCompletionRequest
-from .embeddings import EmbeddingRequest
-from .fields import Request, named
-from .responses import ResponsesRequest
+from .fields import Verbatim, named
+from .forms import body_of
+from .requests import FormRequest, Request, Upload
 
 #: Every provider that a job may run at is kept in its row.
 MAX_FALLBACKS = 16
@@ -42,9 +42,23 @@ class Operation:
     request_type: str
     #: What it makes, in the plural, for a sentence.
     noun: str
-    schema: Request
+    #: The class of its requests, as `module.Class` in this folder; imported when it is asked for.
+    request: str
     summary: str
     description: str
+    #: Whether a result can hold files, which polls put in.
+    answers_files: bool = False
+
+    @cached_property
+    def schema(self) -> Request:
+        module, _, name = self.request.partition(".")
+        made: Request = getattr(import_module(f".{module}", __package__), name)()
+        return made
+
+    @property
+    def files(self) -> Mapping[str, Upload]:
+        """The fields of its form that are files; none where the request is JSON."""
+        return self.schema.files
 
     @property
     def required(self) -> Mapping[str, str]:
@@ -54,15 +68,24 @@ class Operation:
     @property
     def stream_message(self) -> str | None:
         """The refusal of a stream; None if the operation does not know streams."""
-        return f"stream is not supported for async {self.noun}" if "stream" in self.schema.fields else None
+        return f"stream is not supported for async {self.noun}" if self.schema.streams else None
 
     def load(self, body: object) -> Loaded:
         """The request in `body`, parsed JSON, which is left as it is.
 
-        Raises `InvalidRequest` for a wrong type anywhere, else for what is missing, else for a stream.
+        Raises `InvalidRequest` for a wrong type or value anywhere, else for what is missing, else for a stream.
         """
         if not isinstance(body, dict):
             raise InvalidRequest(f"invalid request format: expected a JSON object, got {named(body)}")
+        return self._load(body, ())
+
+    def load_form(self, texts: Iterable[tuple[str, str]], files: Collection[str]) -> Loaded:
+        """The request of a form with these text fields; `files` are the fields that hold files. Raises like `load`."""
+        if not isinstance(self.schema, FormRequest):
+            raise TypeError(f"{self.name} takes no form")
+        return self._load(body_of(self.schema, texts), files)
+
+    def _load(self, body: Mapping[str, Any], files: Collection[str]) -> Loaded:
         known = self.schema.fields
         sent = {key: value for key, value in body.items() if value is not None or key not in known}
         try:
@@ -71,12 +94,15 @@ class Operation:
         except ValidationError as error:
             raise _refusal(error) from None
         for field, message in self.required.items():
-            if not sent.get(field) or (field == "model" and not sent[field].strip()):
+            value = field in files or sent.get(field)
+            if not value or (field in self.schema.solid and not str(value).strip()):
                 raise InvalidRequest(message, param=field)
+        self.schema.demand(sent)
         # An upstream refuses `stream_options` without `stream`, and a job is never streamed.
         sent.pop("stream_options", None)
-        if sent.pop("stream", False) and self.stream_message:
-            raise InvalidRequest(self.stream_message, param="stream")
+        streamed = self.schema.streamed(sent)
+        if streamed and self.stream_message:
+            raise InvalidRequest(self.stream_message, param=streamed)
         fallbacks = tuple(_model_name(entry) for entry in sent.pop("fallbacks", ()))
         if len(fallbacks) > MAX_FALLBACKS:
             raise InvalidRequest(f"at most {MAX_FALLBACKS} fallbacks, got {len(fallbacks)}", param="fallbacks")
@@ -98,7 +124,9 @@ def _refusal(error: ValidationError) -> InvalidRequest:
         key, found = next(iter(found.items()))
         path += f"[{key}]" if isinstance(key, int) else f".{key[:_LONGEST_KEY]}"
     path = path.removeprefix(".")
-    return InvalidRequest(f"invalid request format: {path}: {found[0]}", param=path)
+    fault = found[0]
+    whole = fault if isinstance(fault, Verbatim) else f"invalid request format: {path}: {fault}"
+    return InvalidRequest(whole, param=path)
 
 
 def _table(*operations: Operation) -> Mapping[str, Operation]:
@@ -111,7 +139,7 @@ OPERATIONS = _table(
         name="completions",
         request_type="text_completion",
         noun="text completions",
-        schema=TextCompletionRequest(),
+        request="completions.TextCompletionRequest",
         summary="Continue a text",
         description="Takes a prompt, or several, and answers with the text that follows.",
     ),
@@ -119,7 +147,7 @@ OPERATIONS = _table(
         name="chat/completions",
         request_type="chat_completion",
         noun="chat completions",
-        schema=ChatCompletionRequest(),
+        request="chat.ChatCompletionRequest",
         summary="Answer a conversation",
         description="Takes a list of messages and answers with the next one, or with the tools it wants called.",
     ),
@@ -127,7 +155,7 @@ OPERATIONS = _table(
         name="responses",
         request_type="responses",
         noun="responses",
-        schema=ResponsesRequest(),
+        request="responses.ResponsesRequest",
         summary="Answer an input",
         description="Takes a text or a list of items, in the shape of OpenAI's Responses, and answers with items.",
     ),
@@ -135,8 +163,68 @@ OPERATIONS = _table(
         name="embeddings",
         request_type="embedding",
         noun="embeddings",
-        schema=EmbeddingRequest(),
+        request="embeddings.EmbeddingRequest",
         summary="Turn texts into vectors",
         description="Takes one input or a list of them and answers with a vector for each.",
+    ),
+    Operation(
+        name="audio/speech",
+        request_type="speech",
+        noun="speech",
+        request="speech.SpeechRequest",
+        summary="Say a text",
+        description="Takes a text and a voice and answers with audio.",
+        answers_files=True,
+    ),
+    Operation(
+        name="audio/transcriptions",
+        request_type="transcription",
+        noun="transcriptions",
+        request="transcriptions.TranscriptionRequest",
+        summary="Write down a recording",
+        description="Takes a recording and answers with what is said in it.",
+    ),
+    Operation(
+        name="images/generations",
+        request_type="image_generation",
+        noun="image generations",
+        request="images.ImageGenerationRequest",
+        summary="Make an image",
+        description="Takes words and answers with images, or with where they can be had.",
+        answers_files=True,
+    ),
+    Operation(
+        name="images/edits",
+        request_type="image_edit",
+        noun="image edits",
+        request="images.ImageEditRequest",
+        summary="Edit an image",
+        description="Takes images and words and answers with images, or with where they can be had.",
+        answers_files=True,
+    ),
+    Operation(
+        name="images/variations",
+        request_type="image_variation",
+        noun="image variations",
+        request="images.ImageVariationRequest",
+        summary="Vary an image",
+        description="Takes an image and answers with others like it, or with where they can be had.",
+        answers_files=True,
+    ),
+    Operation(
+        name="rerank",
+        request_type="rerank",
+        noun="reranks",
+        request="rerank.RerankRequest",
+        summary="Put documents in order",
+        description="Takes a query and documents and answers with how well each of them fits, best first.",
+    ),
+    Operation(
+        name="ocr",
+        request_type="ocr",
+        noun="ocr",
+        request="ocr.OcrRequest",
+        summary="Read a document",
+        description="Takes an image or a document and answers with the text of its pages.",
     ),
 )

@@ -114,6 +114,14 @@ def jobs(query: Mapping[str, str]) -> Jobs:
     return found
 
 
+def index(query: Mapping[str, str]) -> int:
+    """Which of a result's files is asked for; raises `InvalidRequest`."""
+    given = query.get("index", "0")
+    if not (given.isascii() and given.isdigit() and len(given) < 5):
+        raise InvalidRequest(f"index: expected a whole number, got {given[:40]!r}", param="index")
+    return int(given)
+
+
 #: What a look at a job may include.
 PARTS = ("attempts", "plan")
 

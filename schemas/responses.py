@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from .fields import Examples, Flag, Integer, ListOf, Null, Number, Object, OneOf, Shape, StreamableRequest, Text
+from .fields import Examples, Flag, Integer, ListOf, Null, Number, Object, OneOf, Shape, Text
+from .requests import EFFORTS, TOOL_CHOICES, StreamableRequest
 
 
 class InputAudio(Shape):
@@ -11,7 +12,7 @@ class InputAudio(Shape):
 
 
 class Annotation(Shape):
-    type = Text(enum=("file_citation", "url_citation", "container_file_citation", "file_path"))
+    type = Text(known=("file_citation", "url_citation", "container_file_citation", "file_path"))
     index = Integer()
     file_id = Text()
     text = Text()
@@ -26,7 +27,7 @@ class Annotation(Shape):
 class ContentBlock(Shape):
     type = Text(
         required=True,
-        enum=(
+        known=(
             "input_text",
             "input_image",
             "input_file",
@@ -54,14 +55,14 @@ class ContentBlock(Shape):
 
 
 class SummaryText(Shape):
-    type = Text(enum=("summary_text",))
+    type = Text(known=("summary_text",))
     text = Text()
 
 
 class InputItem(Shape):
     id = Text()
     type = Text("`message` by default, or what else the item is: a call, its output, reasoning, a reference.")
-    status = Text(enum=("in_progress", "completed", "incomplete", "interpreting", "failed"))
+    status = Text(known=("in_progress", "completed", "incomplete", "interpreting", "failed"))
     role = Text(enum=("assistant", "user", "system", "developer"))
     content = OneOf(Text(), ListOf(Object(ContentBlock), of="content blocks"), Null())
     call_id = Text()
@@ -127,7 +128,7 @@ class Tool(Shape):
 
 
 class ToolReference(Shape):
-    type = Text(enum=("function", "mcp", "image_generation"))
+    type = Text(known=("function", "mcp", "image_generation"))
     name = Text()
     server_label = Text()
 
@@ -141,7 +142,7 @@ class ToolChoice(Shape):
 
 
 class Reasoning(Shape):
-    effort = Text(enum=("none", "minimal", "low", "medium", "high", "xhigh"))
+    effort = Text(enum=EFFORTS)
     generate_summary = Text("The older name of `summary`.")
     summary = Text(enum=("auto", "concise", "detailed"))
     max_tokens = Integer()
@@ -170,7 +171,7 @@ class ResponsesRequest(StreamableRequest):
     conversation = OneOf(Text(), Object())
     include = ListOf(Text(), about="What the answer is to hold beside its usual content.")
     instructions = Text("What the model is told before the input.")
-    max_output_tokens = Integer("How many tokens the answer may have, reasoning included.", minimum=1)
+    max_output_tokens = Integer("How many tokens the answer may have, reasoning included.")
     max_tool_calls = Integer()
     metadata = Object()
     parallel_tool_calls = Flag()
@@ -182,7 +183,7 @@ class ResponsesRequest(StreamableRequest):
     store = Flag()
     temperature = Number(minimum=0, maximum=2)
     text = Object(TextOptions, "The form of the answer.")
-    tool_choice = OneOf(Text(enum=("none", "auto", "required")), Object(ToolChoice))
+    tool_choice = OneOf(Text(enum=TOOL_CHOICES), Object(ToolChoice))
     tools = ListOf(Object(Tool), of="tools")
     top_logprobs = Integer(minimum=0, maximum=20)
     top_p = Number(minimum=0, maximum=1)

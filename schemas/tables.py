@@ -2,15 +2,19 @@
 
 import difflib
 import math
+import re
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from marshmallow import Schema, ValidationError, post_load, pre_load, validate
 from marshmallow import fields as mf
+
+_AMOUNT = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?(e-?[0-9]{1,2})?")
 
 
 class Exactly(mf.Field[Any]):
@@ -42,9 +46,32 @@ class _Word(Exactly):
             raise ValidationError(f"expected {self._noun}, got {value!r}.") from None
 
 
+class _Amount(mf.Field[Decimal]):
+    """A decimal number, exactly as it is written; also as a string."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Decimal:
+        # Of a float, the digits that were written.
+        text = value if isinstance(value, str) else repr(value)
+        if isinstance(value, bool) or not _AMOUNT.fullmatch(text):
+            raise ValidationError(f"expected a decimal number, got {value!r}.")
+        return Decimal(text)
+
+
 class _Several(mf.List[Any]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         return tuple(super()._deserialize(value, attr, data, **kwargs))
+
+
+class _Named(mf.Dict):
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+        except ValidationError as error:
+            if not isinstance(error.messages, Mapping):
+                raise
+            # marshmallow tells apart what is wrong with a key and with its value.
+            found = {name: next(iter(wrong.values())) for name, wrong in error.messages.items()}
+            raise ValidationError(found) from None
 
 
 @cache
@@ -95,11 +122,13 @@ def _field(hint: Any, metadata: Mapping[str, Any], **kwargs: Any) -> mf.Field[An
     if origin is tuple:
         return _Several(_field(arguments[0], {}), **kwargs)
     if origin in (dict, Mapping):
-        return mf.Dict(keys=Exactly("a string", str), values=_field(arguments[1], {}), **kwargs)
+        return _Named(keys=Exactly("a string", str), values=_field(arguments[1], {}), **kwargs)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _Word(hint, **kwargs)
     if is_dataclass(hint):
         return mf.Nested(schema_of(hint), **kwargs)  # type: ignore[arg-type]
+    if hint is Decimal:
+        return _Amount(**kwargs)
     if hint is float:
         return Exactly("a number", int, float, **kwargs)
     noun = {str: "a string", int: "an integer", bool: "true or false"}[hint]

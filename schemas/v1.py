@@ -50,6 +50,12 @@ class Envelope(NamedTuple):
     body: bytes
 
 
+def dollars(cost: int) -> str:
+    """Picodollars as US dollars, in plain decimal notation."""
+    whole, rest = divmod(cost, 1_000_000_000_000)
+    return f"{whole}.{rest:012d}".rstrip("0").rstrip(".")
+
+
 def accepted(id: str, created_at: int, request_id: str, parent: str | None = None) -> bytes:
     """The answer to a submit."""
     more = f',"parent":"{parent}"' if parent else ""
@@ -63,7 +69,7 @@ def envelope(ticket: Ticket, more: Mapping[str, object] | None = None) -> Envelo
     job = ticket.job
     shown = brief(job)
     if job.state is State.CANCELLED:
-        shown["error"] = _cancelled(job)
+        shown["error"] = _error(499, cancelled(job), {"request_type": _request_type(job)})
     elif job.state is State.FAILED and ticket.body is not None:
         shown["error"] = _failure(job, orjson.loads(ticket.body))
     if more:
@@ -87,6 +93,8 @@ def brief(job: Job) -> dict[str, Any]:
         shown["completed_at"] = timestamp(job.completed_at)
         shown["expires_at"] = timestamp(job.expires_at)
         shown["status_code"] = job.status_code
+        if job.cost is not None:
+            shown["cost"] = dollars(job.cost)
         if job.state is State.CANCELLED:
             shown["state"] = "cancelled"
     return shown
@@ -184,10 +192,11 @@ def _with_extra_fields(result: bytes, extra: dict[str, Any]) -> bytes:
     return b'%b%b"extra_fields":%b}' % (result[:-1], comma, orjson.dumps(extra))
 
 
-def _cancelled(job: Job) -> dict[str, Any]:
+def cancelled(job: Job) -> dict[str, str]:
+    """What a job that was cancelled is shown to have failed with."""
     late = job.cancel_at is not None and (job.completed_at or 0) >= job.cancel_at
     message = "the job was cancelled: it had not ended by the time that Cancel-After gave it" if late else _CANCELLED
-    return _error(499, {"message": message, "code": "job_cancelled"}, {"request_type": _request_type(job)})
+    return {"message": message, "code": "job_cancelled"}
 
 
 def _failure(job: Job, failure: dict[str, Any]) -> dict[str, Any]:

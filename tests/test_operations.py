@@ -16,20 +16,46 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "chat/completions": {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "Hello"}]},
     "responses": {"model": "openai/gpt-4o", "input": "Hello"},
     "embeddings": {"model": "openai/ada", "input": "Hello"},
+    "audio/speech": {"model": "openai/tts-1", "input": "Hello", "voice": "alloy"},
+    "images/generations": {"model": "openai/gpt-image-1", "prompt": "A fox"},
+    "rerank": {"model": "cohere/rerank", "query": "Hello", "documents": [{"text": "Hello"}]},
+    "ocr": {"model": "mistral/ocr", "document": {"type": "image_url", "image_url": "data:,x"}},
 }
 REQUIRED = {
-    "completions": ("prompt", "prompt is required for text completion"),
-    "chat/completions": ("messages", "messages is required for chat completion"),
-    "responses": ("input", "input is required for responses"),
-    "embeddings": ("input", "input is required for embeddings"),
+    "completions": {"prompt": "prompt is required for text completion"},
+    "chat/completions": {"messages": "messages is required for chat completion"},
+    "responses": {"input": "input is required for responses"},
+    "embeddings": {"input": "input is required for embeddings"},
+    "audio/speech": {
+        "input": "input is required for speech completion",
+        "voice": "voice is required for speech completion",
+    },
+    "images/generations": {"prompt": "prompt cannot be empty"},
+    "rerank": {"query": "query is required for rerank", "documents": "documents are required for rerank"},
+    "ocr": {"document": "document type is required for ocr"},
+}
+#: Values that say nothing, of a type that the field takes.
+EMPTY: dict[str, list[Any]] = {
+    "prompt": [""],
+    "messages": [[]],
+    "input": [""],
+    "voice": ["", []],
+    "query": ["", " \n"],
+    "documents": [[]],
+    "document": [{}],
 }
 STREAMS = {
     "completions": "stream is not supported for async text completions",
     "chat/completions": "stream is not supported for async chat completions",
     "responses": "stream is not supported for async responses",
+    "audio/speech": "stream is not supported for async speech",
+    "images/generations": "stream is not supported for async image generations",
 }
+#: What asks for a stream where it is not `"stream": true`.
+SSE = {"audio/speech": ("stream_format", "sse")}
+FORMS = {name for name, operation in OPERATIONS.items() if operation.files}
 
-every_operation = pytest.mark.parametrize("name", OPERATIONS)
+every_operation = pytest.mark.parametrize("name", MINIMAL)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -57,7 +83,8 @@ def refused(name: str, body: object) -> tuple[str, str | None]:
 
 
 def test_every_operation_is_listed_under_its_own_name_and_described() -> None:
-    assert {name: operation.name for name, operation in OPERATIONS.items()} == {name: name for name in MINIMAL}
+    assert {name: operation.name for name, operation in OPERATIONS.items()} == {name: name for name in OPERATIONS}
+    assert set(OPERATIONS) - FORMS == set(MINIMAL)
     assert all(operation.summary and operation.description for operation in OPERATIONS.values())
 
 
@@ -68,6 +95,13 @@ def test_the_request_types_are_those_of_bifrost() -> None:
         "chat/completions": "chat_completion",
         "responses": "responses",
         "embeddings": "embedding",
+        "audio/speech": "speech",
+        "audio/transcriptions": "transcription",
+        "images/generations": "image_generation",
+        "images/edits": "image_edit",
+        "images/variations": "image_variation",
+        "rerank": "rerank",
+        "ocr": "ocr",
     }
 
 
@@ -105,24 +139,22 @@ def test_the_model_is_asked_for_before_anything_else_that_is_missing(name: str) 
 
 
 @every_operation
-@pytest.mark.parametrize("value", [None, "", []])
-def test_a_required_field_that_says_nothing_is_asked_for(name: str, value: Any) -> None:
-    field, message = REQUIRED[name]
-    if value == "" and name == "chat/completions":
-        message = "invalid request format: messages: expected a list of messages, got a string"
-    assert refused(name, {**MINIMAL[name], field: value}) == (message, field)
+def test_a_required_field_that_says_nothing_is_asked_for(name: str) -> None:
+    for field, message in REQUIRED[name].items():
+        for value in (None, *EMPTY[field]):
+            assert refused(name, {**MINIMAL[name], field: value})[0] == message
 
 
 @every_operation
 def test_a_required_field_that_is_absent_is_asked_for(name: str) -> None:
-    field, message = REQUIRED[name]
-    assert refused(name, {"model": "openai/gpt-4o"}) == (message, field)
+    for field, message in REQUIRED[name].items():
+        body = {key: value for key, value in MINIMAL[name].items() if key != field}
+        assert refused(name, body) == (message, field)
 
 
 @every_operation
 def test_the_table_says_what_is_required(name: str) -> None:
-    field, message = REQUIRED[name]
-    assert OPERATIONS[name].required == {"model": "model is required", field: message}
+    assert OPERATIONS[name].required == {"model": "model is required", **REQUIRED[name]}
 
 
 @every_operation
@@ -143,24 +175,27 @@ def test_a_model_must_be_a_string(name: str, model: object, what: str) -> None:
 @pytest.mark.parametrize(("name", "message"), STREAMS.items())
 def test_a_stream_is_refused(name: str, message: str) -> None:
     assert OPERATIONS[name].stream_message == message
-    assert refused(name, {**MINIMAL[name], "stream": True}) == (message, "stream")
+    field, value = SSE.get(name, ("stream", True))
+    assert refused(name, {**MINIMAL[name], field: value}) == (message, field)
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_what_is_missing_is_asked_for_before_a_stream_is_refused(name: str) -> None:
-    assert refused(name, {"model": "openai/gpt-4o", "stream": True})[0] == REQUIRED[name][1]
+    field, value = SSE.get(name, ("stream", True))
+    assert refused(name, {"model": "openai/gpt-4o", field: value})[0] in REQUIRED[name].values()
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("name", sorted(STREAMS.keys() - SSE))
 def test_a_stream_must_be_true_or_false(name: str) -> None:
     message = "invalid request format: stream: expected true or false, got a string"
     assert refused(name, {**MINIMAL[name], "stream": "true"}) == (message, "stream")
 
 
-def test_embeddings_know_no_streams_and_drop_the_word() -> None:
-    operation = OPERATIONS["embeddings"]
+@pytest.mark.parametrize("name", sorted(MINIMAL.keys() - STREAMS))
+def test_an_operation_that_knows_no_streams_drops_the_word(name: str) -> None:
+    operation = OPERATIONS[name]
     assert operation.stream_message is None
-    assert operation.load({**MINIMAL["embeddings"], "stream": True}).body == MINIMAL["embeddings"]
+    assert operation.load({**MINIMAL[name], "stream": True}).body == MINIMAL[name]
 
 
 @every_operation
@@ -206,12 +241,62 @@ def test_loading_leaves_the_clients_body_as_it_is(name: str) -> None:
     assert body == before
 
 
-def test_ranges_and_enums_are_published_and_left_to_the_provider() -> None:
-    operation = OPERATIONS["chat/completions"]
-    body = {**MINIMAL["chat/completions"], "temperature": 99, "verbosity": "deafening"}
-    assert operation.load(body).body == body
-    assert operation.schema.fields["temperature"].metadata == {"minimum": 0, "maximum": 2}
-    assert operation.schema.fields["verbosity"].metadata == {"enum": ("low", "medium", "high")}
+@pytest.mark.parametrize(
+    ("name", "field", "value", "message"),
+    [
+        ("chat/completions", "temperature", 2.5, "temperature: expected a number from 0 to 2, got 2.5"),
+        ("chat/completions", "top_logprobs", -1, "top_logprobs: expected an integer from 0 to 20, got -1"),
+        ("chat/completions", "n", 0, "n: expected an integer of at least 1, got 0"),
+        (
+            "chat/completions",
+            "verbosity",
+            "deafening",
+            "verbosity: expected 'low', 'medium' or 'high', got 'deafening'",
+        ),
+        (
+            "chat/completions",
+            "messages",
+            [{"role": "narrator"}],
+            "messages[0].role: expected 'assistant', 'user', 'system', 'tool', 'developer' or 'function', "
+            "got 'narrator'",
+        ),
+        (
+            "audio/speech",
+            "response_format",
+            "x" * 1000,
+            f"response_format: expected 'mp3', 'opus', 'aac', 'flac', 'wav' or 'pcm', got '{'x' * 40}…'",
+        ),
+        ("audio/speech", "speed", 0.1, "speed: expected a number from 0.25 to 4, got 0.1"),
+        ("images/generations", "n", 11, "n: expected an integer from 1 to 10, got 11"),
+        ("ocr", "pages", [0, -1], "pages[1]: expected an integer of at least 0, got -1"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_told_what_is(name: str, field: str, value: Any, message: str) -> None:
+    assert refused(name, {**MINIMAL[name], field: value})[0] == f"invalid request format: {message}"
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("chat/completions", {"temperature": 0, "top_p": 1, "n": 1, "reasoning_effort": "max", "tool_choice": "any"}),
+        ("chat/completions", {"max_tokens": -1, "messages": [{"role": "function", "name": "f", "content": "1"}]}),
+        ("completions", {"logprobs": 20, "max_tokens": -1}),
+        ("embeddings", {"encoding_format": "ubinary"}),
+        ("responses", {"reasoning": {"effort": "minimal"}, "tool_choice": "required"}),
+        ("images/generations", {"size": "1280x720", "quality": "hd", "n": 10}),
+        ("images/generations", {"size": "1024*1024", "style": "vivid"}),
+        ("audio/speech", {"voice": "a voice of a vendor's own", "speed": 4}),
+    ],
+)
+def test_what_clients_send_to_vendors_is_taken(name: str, body: dict[str, Any]) -> None:
+    OPERATIONS[name].load({**MINIMAL[name], **body})
+
+
+@pytest.mark.parametrize("kind", ["hologram", "document_url", "audio_url"])
+def test_content_of_a_kind_that_is_not_known_is_the_providers_business(kind: str) -> None:
+    message = {"role": "user", "content": [{"type": kind, kind: "data:,x"}]}
+    body = {**MINIMAL["chat/completions"], "messages": [message]}
+    assert OPERATIONS["chat/completions"].load(body).body == body
 
 
 def test_a_huge_key_is_cut_in_the_refusal() -> None:

@@ -49,10 +49,6 @@ def test_content_may_be_text_blocks_or_null(content: Any) -> None:
     assert loaded(messages=[message])["messages"] == [message]
 
 
-def test_a_role_outside_the_published_ones_is_the_providers_business() -> None:
-    assert loaded(messages=[{"role": "narrator"}])["messages"] == [{"role": "narrator"}]
-
-
 @pytest.mark.parametrize(
     ("block", "path", "reason"),
     [
@@ -108,7 +104,7 @@ def test_a_wrong_type_is_named_with_its_path(fields: dict[str, Any], path: str, 
     assert refused(**fields) == (path, reason)
 
 
-@pytest.mark.parametrize("temperature", [0, 1, 0.5, -3, 99.5])
+@pytest.mark.parametrize("temperature", [0, 1, 0.5, 2.0])
 def test_a_number_may_be_an_integer(temperature: float) -> None:
     assert loaded(temperature=temperature)["temperature"] == temperature
 
