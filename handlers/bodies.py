@@ -19,9 +19,14 @@ async def read(request: web.BaseRequest, most: int) -> bytes:
         raise InvalidRequest(f"the request's body could not be read: {error}") from error
 
 
-async def _read(request: web.BaseRequest, most: int) -> bytes:
+def refuse_encoding(request: web.BaseRequest) -> None:
+    """Raises `UnsupportedEncoding` for a body that is compressed."""
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise UnsupportedEncoding
+
+
+async def _read(request: web.BaseRequest, most: int) -> bytes:
+    refuse_encoding(request)
     length = request.content_length
     if length is not None and length <= most:
         return await request.content.read()
@@ -58,4 +63,6 @@ def parse(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         what = str(error) if body.strip() else "the body is empty; send a JSON object"
+        if body.startswith(b"--"):
+            what = "this is a form; send a JSON object"
         raise InvalidRequest(f"invalid request format: {what}") from None

@@ -10,17 +10,17 @@ import time
 
 from aiohttp import web
 
-from ..engine.attempts import Attempt
+from ..engine.attempt import Attempt
 from ..engine.errors import CoatcheckError, JobNotFound, Refusal
 from ..engine.jobs import Job, State
 from ..engine.watchers import Bell
 from ..schemas import events
-from . import descriptions
+from .api import Policy, declared
 from .auth import caller
 from .gateway import Gateway
 from .jobs import PREFIX
 from .requests import REQUEST_ID, present
-from .tickets import asked
+from .tickets import asked, files_of
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def routes() -> list[web.RouteDef]:
     return [web.get(PREFIX + "/{job_id:[^/]*}/events", watch, allow_head=False)]
 
 
-@descriptions.events
+@declared(Policy.OWNER, "events")
 async def watch(request: web.Request) -> web.StreamResponse:
     """Sends each step of the job's story, the progress between them, and at last the outcome; then it ends. A client
     that reconnects names what it has seen by Last-Event-ID; after the last event it is answered 204, which tells an
@@ -139,7 +139,8 @@ class _Stream:
             if event.kind in _ENDS:
                 ticket = await self._gateway.store.ticket(self._job.id, None)
                 if ticket is not None:
-                    await self._send(events.end(number, event, ticket))
+                    whole = not await files_of(self._gateway, ticket)
+                    await self._send(events.end(number, event, ticket, whole=whole))
                 return True
             await self._send(events.step(number, event))
             self._seen = number

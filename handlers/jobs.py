@@ -8,12 +8,15 @@ from ..engine.errors import Conflict, InvalidRequest, JobNotFound
 from ..engine.jobs import Job, State, Ticket
 from ..engine.targets import resolve
 from ..schemas import queries, v1
-from . import bodies, descriptions, tickets
+from ..schemas.operations import OPERATIONS
+from . import bodies, tickets
+from .api import Policy, declared
 from .auth import caller
 from .gateway import GATEWAY, Gateway
 from .plans import plan
 from .prefer import preference
-from .submission import Parent, Wanted, take
+from .submission import take
+from .wanted import Parent, Wanted
 
 PREFIX = "/v1/async/jobs"
 
@@ -28,7 +31,7 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
-@descriptions.jobs
+@declared(Policy.KEY, "jobs")
 async def every(request: web.Request) -> web.Response:
     """A page of the caller's jobs, newest first; an admin sees every owner's."""
     gateway = request.app[GATEWAY]
@@ -43,7 +46,7 @@ async def every(request: web.Request) -> web.Response:
     return web.Response(body=v1.page(page, owners=who.admin), content_type="application/json")
 
 
-@descriptions.job
+@declared(Policy.OWNER, "job")
 async def job(request: web.Request) -> web.Response:
     """Shows a job of whatever operation; with `?include=attempts`, how it came to where it is, with
     `plan` what may become of it yet."""
@@ -57,10 +60,11 @@ async def job(request: web.Request) -> web.Response:
         more["attempts"] = v1.story(ticket.job, await gateway.store.story(ticket.job.seq))
     if "plan" in include:
         more["plan"] = plan(gateway, ticket.job)
-    return tickets.show(request, gateway, ticket, more, prefers=prefers)
+    files = await tickets.files_of(gateway, ticket)
+    return tickets.show(request, gateway, ticket, more, files=files, prefers=prefers)
 
 
-@descriptions.cancel
+@declared(Policy.OWNER, "cancel")
 async def cancel(request: web.Request) -> web.Response:
     """Ends a job that has not ended. Asking again is harmless; a job that ended otherwise is a conflict."""
     gateway, who, id = tickets.asked(request)
@@ -70,7 +74,7 @@ async def cancel(request: web.Request) -> web.Response:
     return tickets.show(request, gateway, ticket, await _more(gateway, ticket.job))
 
 
-@descriptions.retry
+@declared(Policy.OWNER, "retry")
 async def retry(request: web.Request) -> web.Response:
     """Does a failed or cancelled job again, as a new one of the same owner that names it as its parent."""
     gateway, who, id = tickets.asked(request)
@@ -86,7 +90,7 @@ async def retry(request: web.Request) -> web.Response:
     return await take(request, gateway, who, wanted, polls)
 
 
-@descriptions.delete
+@declared(Policy.OWNER, "delete")
 async def delete(request: web.Request) -> web.Response:
     """Removes a job that has ended, with its outcome."""
     gateway, who, id = tickets.asked(request)
@@ -100,6 +104,7 @@ async def delete(request: web.Request) -> web.Response:
 
 async def _again(gateway: Gateway, ticket: Ticket) -> Wanted:
     old = ticket.job
+    operation = OPERATIONS.get(old.operation)
     request = await gateway.store.request(old.seq)
     if request is None:
         raise Conflict("the job's request was not kept ([jobs] keep_requests = false), so it cannot be done again")
@@ -109,7 +114,13 @@ async def _again(gateway: Gateway, ticket: Ticket) -> Wanted:
         targets=tuple(resolve(f"{t.provider}/{t.model}", old.operation, gateway.providers) for t in old.targets),
         request=request,
         identity=bodies.identity("retry", old.id),
-        parent=Parent(id=old.id, owner=old.owner, ttl_seconds=old.ttl_seconds, priority=old.priority),
+        parent=Parent(
+            id=old.id,
+            owner=old.owner,
+            ttl_seconds=old.ttl_seconds,
+            priority=old.priority,
+            files_of=old.seq if operation and operation.files else None,
+        ),
     )
 
 

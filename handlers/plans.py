@@ -9,12 +9,10 @@ from ..engine.targets import Target
 from ..schemas.v1 import timestamp
 from .gateway import Gateway
 
-_PICODOLLARS = 1_000_000_000_000
-
 
 def plan(gateway: Gateway, job: Job) -> dict[str, Any]:
     """The job's lane and priority; its targets in order, with their lanes, and the index of the one that runs, ran or
-    is next; the calls begun and left; and, where they are known, what it cost and when it must have ended."""
+    is next; the calls begun and left; and, where it is known, when it must have ended."""
     settings = gateway.config.jobs
     provider = gateway.providers.get(job.at.provider)
     policy = provider.policy if provider else CallPolicy()
@@ -32,8 +30,6 @@ def plan(gateway: Gateway, job: Job) -> dict[str, Any]:
     }
     if job.claimed_at is not None and not job.state.ended:
         shown["ends_by"] = timestamp(retries.deadline(job, settings, gateway.clock.now()))
-    if job.cost is not None:
-        shown["cost_usd"] = job.cost / _PICODOLLARS
     return shown
 
 

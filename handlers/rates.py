@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from ..engine.errors import RateLimited
 from ..engine.keys import Caller
+from ..engine.rates import Allowance
 from .gateway import Gateway
 
 _NONE: Mapping[str, str] = {}
@@ -18,7 +19,18 @@ def admit(gateway: Gateway, who: Caller) -> Mapping[str, str]:
     per_minute = gateway.keys.limits(who.owner).requests_per_minute
     if per_minute is None:
         return _NONE
-    allowance = gateway.rates.ask(who.owner, per_minute)
+    return _granted(gateway.rates.ask(who.owner, per_minute), per_minute)
+
+
+def foresee(gateway: Gateway, who: Caller) -> None:
+    """Raises `RateLimited` if a submit of this caller would have to wait; counts nothing."""
+    per_minute = gateway.keys.limits(who.owner).requests_per_minute
+    if per_minute is not None:
+        _granted(gateway.rates.look(who.owner, per_minute), per_minute)
+
+
+def _granted(allowance: Allowance, per_minute: int) -> Mapping[str, str]:
+    """The headers that say what is left; raises `RateLimited`, with them, if nothing is."""
     headers = {
         "RateLimit-Policy": f'"submits";q={per_minute};w=60',
         "RateLimit": f'"submits";r={allowance.left};t={math.ceil(allowance.full_seconds)}',

@@ -1,58 +1,103 @@
 """Takes jobs: from a request's headers and what it asks for to a ticket that is on disk, or to an earlier one."""
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from aiohttp import hdrs, web
 from multidict import istr
 
 from ..engine.errors import JobNotFound, KeyReused
-from ..engine.jobs import Submission, new_id
+from ..engine.ids import new_id
+from ..engine.jobs import Submission
 from ..engine.keys import Caller
 from ..engine.repeats import Repeat
-from ..engine.targets import Target
 from ..schemas import v1
 from . import headers, rates, tickets
 from .gateway import Gateway
 from .prefer import preference
 from .requests import present
+from .wanted import IDEMPOTENCY_KEY, Wanted
 
-# Looked up in every submit: these need not be compared letter by letter.
-IDEMPOTENCY_KEY = istr("Idempotency-Key")
 _TTL, _PRIORITY, _CANCEL_AFTER = istr("x-bf-async-job-result-ttl"), istr("Priority"), istr("Cancel-After")
 
 
-class Wanted(NamedTuple):
-    """What a job is to do."""
+class Taken(NamedTuple):
+    """A job that is on disk."""
 
-    operation: str
-    #: As the client named it.
-    model: str
-    targets: tuple[Target, ...]
-    #: What the provider is given, as JSON.
-    request: bytes
-    #: What an idempotency key stands for: two requests with the same are the same. Empty where there is no key.
-    identity: bytes
-    #: The job that this one repeats: the new one has its owner, and what the headers do not say is as it was there.
-    parent: "Parent | None" = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parent:
     id: str
-    owner: str
-    ttl_seconds: int
-    priority: int
+    #: The body of the answer to a submit: the same for a repeat.
+    ticket: bytes
+    #: What the answer says beside: what is left of the caller's limits, and whether it is a replay.
+    headers: dict[str, str]
+    #: What was asked for; a repeat has asked for the same.
+    submission: Submission
+
+    @property
+    def new(self) -> bool:
+        """Whether this request made the job, and not an earlier one."""
+        return self.id == self.submission.id
 
 
 async def take(request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted, polls: str) -> web.Response:
     """Takes the job and answers: 202 with its ticket, or 200 with its outcome where the client would rather wait and
     it came in time. `polls` is the path under which jobs of this operation are polled."""
     prefers = preference(request.headers, gateway.config.server.max_wait_seconds)
-    submission = _submission(request, gateway, who, wanted)
+    taken = await submit(request, gateway, who, wanted)
+    answer = taken.headers
+    answer[hdrs.LOCATION] = f"{polls}/{taken.id}"
+    if prefers is not None:
+        if prefers.wait:
+            # Without the job, which may have been deleted or have expired, the ticket is all there is to give.
+            with suppress(JobNotFound):
+                found = await tickets.wait(request, gateway, taken.id, prefers.wait)
+                more = {"parent": found.job.parent} if found.job.parent else None
+                files = await tickets.files_of(gateway, found)
+                return tickets.show(request, gateway, found, more, files=files, prefers=prefers, headers=answer)
+        answer |= prefers.headers(ended=False)
+    answer[hdrs.RETRY_AFTER] = tickets.retry_after(gateway.pool.forecast.seconds_for(taken.submission))
+    return web.Response(body=taken.ticket, status=202, headers=answer, content_type="application/json")
+
+
+async def submit(
+    request: web.Request,
+    gateway: Gateway,
+    who: Caller,
+    wanted: Wanted,
+    *,
+    attended: bool = False,
+    ttl_seconds: int | None = None,
+) -> Taken:
+    """Takes the job, or finds the earlier one that it repeats. The files of `wanted` are kept with the job; where it is
+    not taken, for whatever reason, they are removed. `attended`: the job is cancelled with the process; `ttl_seconds`:
+    how long the outcome is kept where the headers do not say (None: as the configuration has it)."""
+    if not wanted.files:
+        return (await _submit(request, gateway, who, wanted, attended, ttl_seconds))[0]
+    # In a task of its own: a caller that is cancelled cannot know whether the job has the files.
+    return await asyncio.shield(
+        asyncio.create_task(_submit_files(request, gateway, who, wanted, attended, ttl_seconds))
+    )
+
+
+async def _submit_files(
+    request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted, attended: bool, ttl_seconds: int | None
+) -> Taken:
+    new = False
+    try:
+        taken, new = await _submit(request, gateway, who, wanted, attended, ttl_seconds)
+        return taken
+    finally:
+        if not new:
+            await gateway.blobs.discard(*(file.blob for file in wanted.files))
+
+
+async def _submit(
+    request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted, attended: bool, ttl_seconds: int | None
+) -> tuple[Taken, bool]:
+    """The job, and whether it is a new one."""
+    submission = _submission(request, gateway, who, wanted, attended, ttl_seconds)
     key = headers.idempotency_key(request.headers.get(IDEMPOTENCY_KEY))
     ticket = v1.accepted(submission.id, submission.created_at, submission.request_id, submission.parent)
     if key is None:
@@ -65,30 +110,23 @@ async def take(request: web.Request, gateway: Gateway, who: Caller, wanted: Want
     if known is None:
         limits = rates.admit(gateway, who)
         known = await gateway.pool.submit(submission, repeat)
-    id = submission.id
-    answer: dict[str, str] = dict(limits)
-    if known is not None and repeat is not None:
-        if known.fingerprint != repeat.fingerprint:
-            raise KeyReused(param="Idempotency-Key")
-        id, ticket = known.job_id, known.answer
-        answer["Idempotency-Replayed"] = "true"
-    answer[hdrs.LOCATION] = f"{polls}/{id}"
-    if prefers is not None:
-        if prefers.wait:
-            # Without the job, which may have been deleted or have expired, the ticket is all there is to give.
-            with suppress(JobNotFound):
-                found = await tickets.wait(request, gateway, id, prefers.wait)
-                more = {"parent": found.job.parent} if found.job.parent else None
-                return tickets.show(request, gateway, found, more, prefers=prefers, headers=answer)
-        answer |= prefers.headers(ended=False)
-    answer[hdrs.RETRY_AFTER] = tickets.retry_after(gateway.pool.forecast.seconds_for(submission))
-    return web.Response(body=ticket, status=202, headers=answer, content_type="application/json")
+    if known is None or repeat is None:
+        return Taken(submission.id, ticket, dict(limits), submission), True
+    if known.fingerprint != repeat.fingerprint:
+        raise KeyReused(param="Idempotency-Key")
+    return Taken(known.job_id, known.answer, {**limits, "Idempotency-Replayed": "true"}, submission), False
 
 
-def _submission(request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted) -> Submission:
+def _submission(
+    request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted, attended: bool, ttl_seconds: int | None
+) -> Submission:
     given, now, parent = request.headers, gateway.clock.now(), wanted.parent
     about = present(given)
     ttl, urgency = given.get(_TTL), given.get(_PRIORITY)
+    if ttl is None and parent:
+        ttl_seconds = parent.ttl_seconds
+    if ttl is not None or ttl_seconds is None:
+        ttl_seconds = headers.ttl_seconds(ttl, gateway.config.jobs)
     return Submission(
         id=new_id(),
         dialect="v1",
@@ -97,11 +135,14 @@ def _submission(request: web.Request, gateway: Gateway, who: Caller, wanted: Wan
         model=wanted.model,
         targets=wanted.targets,
         request=wanted.request,
-        ttl_seconds=parent.ttl_seconds if parent and ttl is None else headers.ttl_seconds(ttl, gateway.config.jobs),
+        ttl_seconds=ttl_seconds,
         request_id=about.request_id,
         priority=parent.priority if parent and urgency is None else headers.priority(urgency),
         created_at=now,
         cancel_at=headers.cancel_at(given.get(_CANCEL_AFTER), now),
         parent=parent.id if parent else None,
         trace=about.trace,
+        files=wanted.files,
+        files_of=parent.files_of if parent else None,
+        attended=attended,
     )

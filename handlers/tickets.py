@@ -4,17 +4,20 @@ import asyncio
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiohttp import hdrs, web
 
 from ..engine.errors import InvalidRequest, JobNotFound, UnknownKey
-from ..engine.jobs import Ticket
+from ..engine.jobs import ResultFile, State, Ticket
 from ..engine.keys import Caller
 from ..schemas import v1
+from ..schemas.operations import OPERATIONS
 from .auth import caller
 from .gateway import GATEWAY, Gateway
+from .pieces import spliced
 from .prefer import Preference, preference
+from .requests import has_left
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 
@@ -39,6 +42,15 @@ def asked(request: web.Request) -> tuple[Gateway, Caller, str]:
     if not _ID.fullmatch(id):
         raise JobNotFound
     return gateway, who, id
+
+
+async def seen(gateway: Gateway, who: Caller, id: str, operation: str) -> Ticket:
+    """The job of that id, as a client names it, if the caller may see it and it is of that operation; raises
+    `JobNotFound`."""
+    ticket = await gateway.store.ticket(id, who.scope) if _ID.fullmatch(id) else None
+    if ticket is None or ticket.job.operation != operation:
+        raise JobNotFound
+    return ticket
 
 
 async def find(request: web.Request, operation: str | None = None) -> tuple[Gateway, Ticket]:
@@ -68,17 +80,20 @@ async def wait(request: web.Request, gateway: Gateway, id: str, seconds: float) 
     return ticket
 
 
-def has_left(request: web.Request) -> bool:
-    """Whether the client has closed its connection."""
-    return request.transport is None or request.transport.is_closing()
-
-
 async def shown(request: web.Request, gateway: Gateway, ticket: Ticket) -> web.Response:
     """The answer to a poll, after the wait that the request prefers."""
     prefers = preference(request.headers, gateway.config.server.max_wait_seconds)
     if prefers is not None and prefers.wait and not ticket.job.state.ended:
         ticket = await wait(request, gateway, ticket.job.id, prefers.wait)
-    return show(request, gateway, ticket, prefers=prefers)
+    return show(request, gateway, ticket, files=await files_of(gateway, ticket), prefers=prefers)
+
+
+async def files_of(gateway: Gateway, ticket: Ticket) -> Sequence[ResultFile]:
+    """The files of the job's result; nothing is asked where there can be none."""
+    operation = OPERATIONS.get(ticket.job.operation)
+    if operation is None or not operation.answers_files or ticket.job.state is not State.COMPLETED:
+        return ()
+    return await gateway.store.files(ticket.job.seq)
 
 
 def show(
@@ -87,10 +102,12 @@ def show(
     ticket: Ticket,
     more: Mapping[str, object] | None = None,
     *,
+    files: Sequence[ResultFile] = (),
     prefers: Preference | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """The job with `more` keys: 200 once it has ended, 202 before, 304 where the client has it like that already."""
+    """The job with `more` keys, and the `files` of its result in their places: 200 once it has ended, 202 before, 304
+    where the client has it like that already."""
     job, ended = ticket.job, ticket.job.completed_at is not None
     head, body = v1.envelope(ticket, more)
     # Without more, nothing but the state changes what is shown.
@@ -102,15 +119,21 @@ def show(
         answer |= prefers.headers(ended=ended)
     if headers:
         answer |= headers
-    known = request.headers.getall(hdrs.IF_NONE_MATCH, ())
-    if known and request.method in ("GET", "HEAD") and _matches(known, tag):
+    if is_known(request, tag):
         return web.Response(status=304, headers=answer)
-    return web.Response(body=body, status=200 if ended else 202, headers=answer, content_type="application/json")
+    sent = spliced(body, files)
+    return web.Response(body=sent, status=200 if ended else 202, headers=answer, content_type="application/json")
 
 
 def retry_after(seconds: float | None) -> str:
     """When to ask again, in whole seconds, from how long it will probably take."""
     return "1" if seconds is None or seconds <= 1 else str(min(math.ceil(seconds), _LONGEST_RETRY_SECONDS))
+
+
+def is_known(request: web.BaseRequest, tag: str) -> bool:
+    """Whether the client has what the tag stands for."""
+    known = request.headers.getall(hdrs.IF_NONE_MATCH, ())
+    return bool(known) and request.method in ("GET", "HEAD") and _matches(known, tag)
 
 
 def _matches(known: Iterable[str], tag: str) -> bool:

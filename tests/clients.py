@@ -1,6 +1,7 @@
 """A client of a gateway, as a person with curl would be: plain requests, plain answers."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,11 +21,36 @@ REQUESTS: Mapping[str, Any] = {
     "completions": {"prompt": "hello"},
     "responses": {"input": "hello"},
     "embeddings": {"input": "hello"},
+    "audio/speech": {"input": "hello", "voice": "alloy"},
+    "images/generations": {"prompt": "hello"},
+    "rerank": {"query": "hello", "documents": [{"text": "hello"}]},
+    "ocr": {"document": {"type": "document_url", "document_url": "data:text/plain;base64,aGVsbG8="}},
 }
+
+#: The same of those that are forms; what is bytes goes as a file.
+FORMS: Mapping[str, Any] = {
+    "audio/transcriptions": {"file": b"hello"},
+    "images/edits": {"image": b"hello", "prompt": "hello"},
+    "images/variations": {"image": b"hello"},
+}
+
+_FORM = re.compile(rf"(/openai)?/v1/(async/)?({'|'.join(FORMS)})")
 
 
 def request(operation: str, model: str = "echo/echo", **more: Any) -> dict[str, Any]:
-    return {"model": model, **REQUESTS[operation], **more}
+    return {"model": model, **(REQUESTS.get(operation) or FORMS[operation]), **more}
+
+
+def form(fields: Mapping[str, Any]) -> aiohttp.FormData:
+    """The fields as a form: bytes as files, each of several values in a part of its own."""
+    data = aiohttp.FormData(default_to_multipart=True)
+    for name, values in fields.items():
+        for value in values if isinstance(values, list) else [values]:
+            if isinstance(value, bytes):
+                data.add_field(name, value, filename=f"{name}.txt", content_type="text/plain")
+            else:
+                data.add_field(name, value if isinstance(value, str) else orjson.dumps(value).decode())
+    return data
 
 
 @dataclass(frozen=True)
@@ -62,8 +88,12 @@ class Client:
         return Client(self._session, self.served, {"x-bf-vk": token})
 
     async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """`body`: bytes go as they are, anything else as JSON."""
-        data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
+        """`body`: bytes and forms go as they are, an object for a route that takes a form as one, all else as JSON."""
+        data = body
+        if isinstance(body, dict) and method == "POST" and _FORM.fullmatch(path):
+            data = form(body)
+        elif body is not None and not isinstance(body, bytes | aiohttp.FormData):
+            data = orjson.dumps(body)
         async with self._session.request(
             method, self.served.url + path, data=data, headers={**self._headers, **(headers or {})}
         ) as response:

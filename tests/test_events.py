@@ -53,6 +53,9 @@ def test_a_job_is_told_from_its_submit_to_its_outcome(folder: Path, run: Run, op
                 "operation": operation, "model": "echo/echo",
             }  # fmt: skip
             assert sent[1].data == {"attempt": 1, "at": attempt["started_at"], "provider": "echo", "model": "echo"}
+            if OPERATIONS[operation].answers_files:
+                del shown["result"]
+                shown["result_omitted"] = True
             assert sent[-1].data == shown
             await quiet(c)
 
@@ -69,7 +72,7 @@ def test_a_waiting_job_is_told_as_it_goes_on(folder: Path, run: Run) -> None:
                 _, id = [await c.submit("chat/completions", "up/gpt") for _ in range(2)]
                 async with watching(c.served.url, id) as stream:
                     assert (await stream.until("submitted")).id == 0
-                    assert c.served.gateway.pool.pending == 1
+                    assert c.served.gateway.pool._backlog.total == 1
                     gate.let(1)
                     assert (await stream.until("claimed")).id == 1
                     gate.let(1)

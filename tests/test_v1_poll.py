@@ -27,7 +27,8 @@ def test_a_completed_job_is_shown_with_its_result(folder: Path, run: Any, operat
             assert answer.status == 200
             job = answer.json
             assert list(job) == [
-                "id", "request_id", "status", "created_at", "completed_at", "expires_at", "status_code", "result",
+                "id", "request_id", "status", "created_at", "completed_at", "expires_at", "status_code",
+                "cost", "result",
             ]  # fmt: skip
             assert (job["status"], job["status_code"]) == ("completed", 200)
             ticket = await c.served.gateway.store.ticket(id, None)

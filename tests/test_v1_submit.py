@@ -11,7 +11,7 @@ from coatcheck.engine.settings import JobSettings
 from coatcheck.handlers.headers import priority, ttl_seconds
 from coatcheck.schemas.operations import OPERATIONS
 
-from .clients import REQUESTS, Answer, client, request
+from .clients import FORMS, REQUESTS, Answer, client, request
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -20,7 +20,8 @@ operations = pytest.mark.parametrize("operation", OPERATIONS)
 
 
 def test_every_operation_has_a_request_here() -> None:
-    assert set(REQUESTS) == set(OPERATIONS)
+    assert set(REQUESTS) | set(FORMS) == set(OPERATIONS)
+    assert set(FORMS) == {name for name, operation in OPERATIONS.items() if operation.files}
 
 
 @operations
@@ -69,12 +70,13 @@ async def refused(folder: Path, operation: str, body: Any, **tables: Any) -> Ans
         return answer
 
 
-@operations
+@pytest.mark.parametrize("operation", REQUESTS)
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
         (b"{", "invalid request format: "),
         (b"", "invalid request format: the body is empty"),
+        (b"--b\r\n", "invalid request format: this is a form; send a JSON object"),
         (b'{"model": "\\ud800"}', "invalid request format: "),
         (b'{"model": NaN}', "invalid request format: "),
         (b"[" * 2000, "invalid request format: "),
@@ -98,12 +100,19 @@ def test_a_bad_body_is_a_400_that_says_why(folder: Path, run: Any, operation: st
         ("completions", "prompt", "prompt is required for text completion"),
         ("responses", "input", "input is required for responses"),
         ("embeddings", "input", "input is required for embeddings"),
+        ("audio/speech", "input", "input is required for speech completion"),
+        ("audio/transcriptions", "file", "file is required"),
+        ("images/generations", "prompt", "prompt cannot be empty"),
+        ("images/edits", "image", "at least one image is required"),
+        ("images/variations", "image", "at least one image is required"),
+        ("rerank", "query", "query is required for rerank"),
+        ("ocr", "document", "document type is required for ocr"),
     ],
 )
 def test_a_missing_field_is_a_400_in_the_words_of_the_contract(
     folder: Path, run: Any, operation: str, field: str, reason: str
 ) -> None:
-    answer = run(refused(folder, operation, {"model": "echo/echo"}))
+    answer = run(refused(folder, operation, {"model": "echo/echo", "user": "me"}))
     assert (answer.status, answer.message) == (400, reason)
     assert answer.json["error"]["param"] == field
 

@@ -1,0 +1,106 @@
+"""What a request asks for: its body, JSON or a form, checked and its models found."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from aiohttp import web
+from multidict import istr
+
+from ..engine.errors import Unavailable
+from ..engine.jobs import Attached
+from ..engine.keys import Caller
+from ..engine.targets import Target, resolve
+from ..schemas.operations import Loaded, Operation
+from . import bodies, forms, rates
+from .gateway import Gateway
+
+# Looked up in every submit: it need not be compared letter by letter.
+IDEMPOTENCY_KEY = istr("Idempotency-Key")
+
+
+class Wanted(NamedTuple):
+    """What a job is to do."""
+
+    operation: str
+    #: As the client named it.
+    model: str
+    targets: tuple[Target, ...]
+    #: What the provider is given, as JSON.
+    request: bytes
+    #: What an idempotency key stands for: two requests with the same are the same. Empty where there is no key.
+    identity: bytes
+    #: The job that this one repeats: the new one has its owner, and what the headers do not say is as it was there.
+    parent: "Parent | None" = None
+    #: The request's files: `submission.submit` keeps them or discards them.
+    files: tuple[Attached, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parent:
+    id: str
+    owner: str
+    ttl_seconds: int
+    priority: int
+    #: Its seq, if its request has files: they are the new one's too.
+    files_of: int | None
+
+
+async def wanted(request: web.Request, gateway: Gateway, who: Caller, operation: Operation) -> Wanted:
+    """What the request's body asks of the operation. Raises a `Refusal`; a form is not even read where the job would be
+    refused whatever it says."""
+    if operation.files:
+        return await _of_form(request, gateway, who, operation)
+    body = await bodies.read(request, gateway.config.server.max_json_bytes)
+    keyed = IDEMPOTENCY_KEY in request.headers
+    if len(body) > bodies.OFF_LOOP_BYTES:
+        return await asyncio.to_thread(_of_json, gateway, operation, body, keyed)
+    return _of_json(gateway, operation, body, keyed)
+
+
+def of_body(gateway: Gateway, operation: Operation, body: object, *, keyed: bool) -> Wanted:
+    """What a body, parsed JSON, asks of the operation; `keyed`: its identity will be needed."""
+    return _resolved(gateway, operation, operation.load(body), keyed=keyed)
+
+
+def _of_json(gateway: Gateway, operation: Operation, body: bytes, keyed: bool) -> Wanted:
+    return of_body(gateway, operation, bodies.parse(body), keyed=keyed)
+
+
+async def _of_form(request: web.Request, gateway: Gateway, who: Caller, operation: Operation) -> Wanted:
+    keyed = IDEMPOTENCY_KEY in request.headers
+    if not gateway.pool.accepting:
+        raise Unavailable("the server is stopping or has not started yet", retry_after=5)
+    if not keyed:
+        # What repeats an earlier submit is answered all the same.
+        rates.foresee(gateway, who)
+    form = await forms.read(request, gateway.blobs, operation.files, gateway.config.server)
+    try:
+        loaded = operation.load_form(form.texts, {file.role for file in form.files})
+        return _resolved(gateway, operation, loaded, form.files, keyed=keyed)
+    except BaseException:
+        await gateway.blobs.discard(*(file.blob for file in form.files))
+        raise
+
+
+def _resolved(
+    gateway: Gateway, operation: Operation, loaded: Loaded, files: tuple[Attached, ...] = (), *, keyed: bool
+) -> Wanted:
+    names = (loaded.model, *loaded.fallbacks)
+    params = ("model", *(f"fallbacks[{i}]" for i in range(len(loaded.fallbacks))))
+    return Wanted(
+        operation=operation.name,
+        model=loaded.model,
+        targets=tuple(
+            resolve(name, operation.name, gateway.providers, param=param)
+            for name, param in zip(names, params, strict=True)
+        ),
+        request=bodies.render(loaded.body),
+        identity=bodies.identity(operation.name, names, loaded.body, *_named(files)) if keyed else b"",
+        files=files,
+    )
+
+
+def _named(files: Sequence[Attached]) -> list[Any]:
+    return [[file.role, file.place, file.file_name, file.blob.sha256.hex()] for file in files]
