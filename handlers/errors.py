@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from ..engine.errors import BodyTooLarge, InvalidRequest, MethodNotAllowed, NotFound, Refusal, UnknownSigner
 from ..engine.logs import ABOUT
-from . import v1
+from .dialects import absent, dialect
 from .gateway import GATEWAY
 from .requests import REQUEST_ID, Asked
 
@@ -57,14 +57,14 @@ def answered(check: Callable[[web.Request], None]) -> Middleware:
                     await _learn_signer(request)
                     response = await handler(request)
             except Refusal as refusal:
-                response = v1.refuse(refusal)
+                response = dialect(request).refuse(refusal, asked.request_id)
             except web.HTTPException as answer:
                 if answer.status < 400:
                     raise
-                response = _translated(request, answer)
+                response = dialect(request).refuse(_translated(request, answer), asked.request_id)
             except Exception:
                 log.exception("%s %s could not be answered", request.method, request.path)
-                response = v1.refuse(Broken())
+                response = dialect(request).refuse(Broken(), asked.request_id)
             # A stream has begun already: it has the header if its handler gave it one.
             if (asked.named or response.status >= 400) and not response.prepared:
                 response.headers[REQUEST_ID] = asked.request_id
@@ -85,15 +85,15 @@ async def _learn_signer(request: web.Request) -> None:
         await tokens.refresh()
 
 
-def _translated(request: web.Request, answer: web.HTTPException) -> web.Response:
+def _translated(request: web.Request, answer: web.HTTPException) -> Refusal:
     """An error of the HTTP server itself."""
     if isinstance(answer, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(answer.allowed_methods))
-        response = v1.refuse(MethodNotAllowed(f"{request.path} does not take {request.method}; it takes {allowed}"))
-        response.headers["Allow"] = allowed
-        return response
+        return MethodNotAllowed(
+            f"{request.path} does not take {request.method}; it takes {allowed}", headers={"Allow": allowed}
+        )
     if isinstance(answer, web.HTTPRequestEntityTooLarge):
-        return v1.refuse(BodyTooLarge())
+        return BodyTooLarge()
     if isinstance(answer, web.HTTPNotFound):
-        return v1.refuse(NotFound(f"there is nothing at {request.path}"))
-    return v1.refuse(InvalidRequest(answer.reason))
+        return NotFound(absent(request.path))
+    return InvalidRequest(answer.reason)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from ..engine.blobs import Blobs
 from ..engine.calls import Provider
 from ..engine.clock import Clock
 from ..engine.keys import KeyRing
@@ -15,6 +16,8 @@ from ..engine.rates import Rates
 from ..engine.readiness import Readiness
 from ..engine.store import Store
 from ..schemas.config import Config
+from .attendance import Attendance
+from .catalogue import Catalogue
 
 if TYPE_CHECKING:
     # Not imported where nobody needs it: its library takes a sixth of a start.
@@ -31,13 +34,18 @@ class Gateway:
     #: Bearer tokens of an issuer; None: there is none.
     tokens: "Tokens | None" = None
     rates: Rates = field(init=False)
+    #: Clients that wait on an open connection for a job of theirs.
+    attendance: Attendance = field(default_factory=Attendance)
+    catalogue: Catalogue = field(init=False)
     store: Store = field(init=False)
     pool: Pool = field(init=False)
+    blobs: Blobs = field(init=False)
     readiness: Readiness = field(init=False)
     lag: Lag = field(init=False)
 
     def __post_init__(self) -> None:
         self.rates = Rates(self.clock)
+        self.catalogue = Catalogue(self.providers)
 
 
 GATEWAY = web.AppKey("coatcheck", Gateway)

@@ -3,9 +3,10 @@
 import itertools
 from collections.abc import Mapping
 
+from aiohttp import web
 from multidict import istr
 
-from ..engine.jobs import new_id
+from ..engine.ids import new_id
 from ..engine.logs import ABOUT, Subject
 from ..engine.trace import read
 from . import headers
@@ -50,3 +51,8 @@ class Asked:
 def present(given: Mapping[str, str]) -> Subject:
     """What is known of the request that is being handled, whose headers are `given`."""
     return ABOUT.get() or Asked(given)
+
+
+def has_left(request: web.Request) -> bool:
+    """Whether the client has closed its connection, or its half of it."""
+    return request.transport is None or request.transport.is_closing()
