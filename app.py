@@ -21,6 +21,7 @@ from aiohttp import web
 
 from coatcheck.engine.calls import Provider
 from coatcheck.engine.clock import Clock
+from coatcheck.engine.collector import Collector
 from coatcheck.engine.errors import ConfigurationError
 from coatcheck.engine.keys import EarlierToken, Key, KeyRing, digest
 from coatcheck.engine.lag import Lag
@@ -29,12 +30,13 @@ from coatcheck.engine.pool import Pool
 from coatcheck.engine.readiness import Readiness
 from coatcheck.engine.store import Store
 from coatcheck.engine.sweeper import Sweeper
-from coatcheck.handlers import docs, events, health, jobs, keys, metrics, providers, v1
+from coatcheck.handlers import content, docs, events, health, jobs, keys, metrics, models, providers, sdk, v1
 from coatcheck.handlers.auth import guarded, is_loopback
 from coatcheck.handlers.browsers import guard, host_rule
 from coatcheck.handlers.errors import Unreadable, answered
 from coatcheck.handlers.gateway import GATEWAY, Gateway
 from coatcheck.providers.kinds import KINDS
+from coatcheck.providers.prices import Prices, Seller
 from coatcheck.schemas import config as configuration
 from coatcheck.schemas.config import AuthRequired, AuthSettings, Config
 
@@ -56,7 +58,7 @@ def load_config(source: Path | Mapping[str, Any] = DEFAULT_CONFIG, environ: Mapp
     Raises `ConfigurationError`, which names the key at fault.
     """
     document = configuration.read(source) if isinstance(source, Path) else source
-    return configuration.load(document, {name: kind.options for name, kind in KINDS.items()}, environ)
+    return configuration.load(document, KINDS, environ)
 
 
 def create_app(
@@ -75,9 +77,10 @@ def create_app(
     )
     app = web.Application(middlewares=[answered(guard(host_rule(config.server)))])
     app[GATEWAY] = gateway
-    app.add_routes([*jobs.routes(), *events.routes(), *v1.routes()])
+    app.add_routes([*jobs.routes(), *events.routes(), *content.routes(), *v1.routes()])
+    app.add_routes([*sdk.routes(), *models.routes()])
     app.add_routes([*keys.routes(), *providers.routes(), *health.routes(), *metrics.routes(), *docs.routes()])
-    app.cleanup_ctx.append(_lifespan(database_path(config, data)))
+    app.cleanup_ctx.append(_lifespan(database_path(config, data), blobs_path(config, data)))
     app.on_shutdown.append(_answer_waiters)
     return app
 
@@ -90,6 +93,16 @@ def make_providers(config: Config) -> dict[str, Provider]:
         except ValueError as error:
             raise ConfigurationError(f"[providers.{name}]: {error}") from error
     return providers
+
+
+def make_prices(config: Config) -> Prices:
+    """What knows what calls cost."""
+    sellers = {}
+    for name, settings in config.providers.items():
+        preset = KINDS[settings.kind].preset
+        base_url = getattr(settings.options, "base_url", "") or (preset.base_url if preset else None)
+        sellers[name] = Seller(kind=settings.kind, base_url=base_url, prices=settings.options.prices)
+    return Prices(sellers)
 
 
 def make_tokens(auth: AuthSettings, clock: Clock, data: Path | None = None) -> "Tokens | None":
@@ -108,6 +121,13 @@ def database_path(config: Config, data: Path | None = None) -> Path:
     if scheme != "sqlite" or not path:
         raise ConfigurationError(f"[store]: url {config.store.url!r} is not of the form sqlite:///PATH")
     return (data or Path()) / path
+
+
+def blobs_path(config: Config, data: Path | None = None) -> Path:
+    """The folder that `[store] blobs` names."""
+    if "://" in config.store.blobs or not config.store.blobs:
+        raise ConfigurationError(f"[store]: blobs {config.store.blobs!r} is not the path of a folder")
+    return (data or Path()) / config.store.blobs
 
 
 def config_keys(config: Config, environ: Mapping[str, str] = os.environ) -> list[Key]:
@@ -138,14 +158,17 @@ def config_keys(config: Config, environ: Mapping[str, str] = os.environ) -> list
     return found
 
 
-def _lifespan(path: Path) -> Callable[[web.Application], AsyncIterator[None]]:
+def _lifespan(path: Path, blobs: Path) -> Callable[[web.Application], AsyncIterator[None]]:
     async def lifespan(app: web.Application) -> AsyncIterator[None]:
         gateway = app[GATEWAY]
         config = gateway.config
         configured = config_keys(config)
         async with AsyncExitStack() as stack:
-            store = gateway.store = await Store.open(path, durability=config.store.durability, clock=gateway.clock)
+            store = gateway.store = await Store.open(
+                path, durability=config.store.durability, clock=gateway.clock, blobs=blobs
+            )
             stack.push_async_callback(store.close)
+            gateway.blobs = store.blobs
             subjects = (gateway.tokens.owners, gateway.tokens.limits) if gateway.tokens is not None else None
             gateway.keys = KeyRing([*configured, *await store.keys()], clock=gateway.clock, subjects=subjects)
             closed = guarded(gateway) or config.auth.required is not AuthRequired.AUTO
@@ -161,13 +184,23 @@ def _lifespan(path: Path) -> Callable[[web.Application], AsyncIterator[None]]:
                 await provider.start()
                 stack.push_async_callback(provider.close)
             pool = gateway.pool = Pool(
-                store, gateway.providers, config.jobs, clock=gateway.clock, limits=gateway.keys.limits
+                store,
+                gateway.providers,
+                config.jobs,
+                clock=gateway.clock,
+                limits=gateway.keys.limits,
+                price=make_prices(config).of,
             )
             gateway.readiness, gateway.lag = Readiness(pool, store), Lag(store.meters)
             await pool.start()
             stack.push_async_callback(pool.drain, config.jobs.shutdown_grace_seconds)
             sweeper = Sweeper(store, config.jobs, gateway.clock)
-            for name, loop in (("sweeper", sweeper.run()), ("lag", gateway.lag.watch())):
+            collector = Collector(store, config.jobs)
+            for name, loop in (
+                ("sweeper", sweeper.run()),
+                ("collector", collector.run()),
+                ("lag", gateway.lag.watch()),
+            ):
                 stack.push_async_callback(_cancelled, asyncio.create_task(loop, name=f"coatcheck {name}"))
             yield
 

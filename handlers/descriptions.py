@@ -1,4 +1,4 @@
-"""The routes in words, one description each: what decorates a handler becomes its part of the document."""
+"""The routes in words, one description each, by the names that their handlers give; imported for the document alone."""
 
 from ..engine.errors import (
     BodyTooLarge,
@@ -17,15 +17,15 @@ from ..schemas.keys import NewKey, NewToken
 from ..schemas.operations import Operation
 from ..schemas.queries import JobsQuery
 from ..schemas.tables import schema_of
-from .api import (
-    Decorator,
-    Policy,
+from .ranges import NotInRange
+from .vocabulary import (
+    Part,
     described,
     docs,
+    form_schema,
     headers_schema,
     json_schema,
     match_info_schema,
-    policy,
     querystring_schema,
     refusals,
     response_schema,
@@ -70,11 +70,13 @@ coatcheck_jobs_submitted_total{operation="embeddings",provider="echo"} 3.0
 
 _CACHED = ("ETag", "Cache-Control")
 _FILE = (*_CACHED, "Vary")
+_BYTES = (*_CACHED, "Accept-Ranges", "Content-Disposition")
+_MEDIA = ("audio/*", "image/*", "application/octet-stream")
 
 _ASSETS = {"text/css": "body {}", "text/javascript": "'use strict'", "image/svg+xml": "<svg/>"}
 
 
-def _named(tag: str, id: str, summary: str, description: str = "") -> Decorator:
+def _named(tag: str, id: str, summary: str, description: str = "") -> Part:
     return docs(tags=[tag], operationId=id, summary=summary, description=description)
 
 
@@ -98,19 +100,17 @@ _shown = described(
 )
 
 
-def submit(operation: Operation) -> Decorator:
+def submit(operation: Operation) -> Part:
     return described(
-        policy(Policy.KEY),
         _named("submit", f"submit{_word(operation)}", operation.summary, operation.description),
-        json_schema(operation.schema),
+        form_schema(operation.schema) if operation.files else json_schema(operation.schema),
         _taken,
         refusals(*_BODY),
     )
 
 
-def poll(operation: Operation) -> Decorator:
+def poll(operation: Operation) -> Part:
     return described(
-        policy(Policy.OWNER),
         _named("poll", f"poll{_word(operation)}", f"Poll: {operation.summary.lower()}"),
         response_schema(job_answers.Job, 202, "It has not ended.", headers=(*_SHOWN, "Retry-After"), titles=_UNENDED),
         response_schema(job_answers.Job, 200, "It has ended.", headers=_SHOWN, titles=_ENDED),
@@ -118,8 +118,23 @@ def poll(operation: Operation) -> Decorator:
     )
 
 
+def content(operation: Operation | None) -> Part:
+    """Of any operation where it is None."""
+    tag, word = ("jobs", "Job") if operation is None else ("poll", _word(operation))
+    what = "the result" if operation is None else operation.summary.lower()
+    return described(
+        _named(tag, f"content{word}", f"Content: {what}", "A file of a completed job's result, as the bytes it is."),
+        match_info_schema(parameters.JobPath),
+        querystring_schema(parameters.ContentQuery),
+        headers_schema(parameters.ContentHeaders),
+        response_schema(None, 200, "The file.", headers=_BYTES, files=_MEDIA),
+        response_schema(None, 206, "The part that was asked for.", headers=(*_BYTES, "Content-Range"), files=_MEDIA),
+        response_schema(None, 304, "It is as you have it.", headers=_CACHED),
+        refusals(InvalidRequest, NotFound, Conflict, NotInRange, StoreUnavailable),
+    )
+
+
 jobs = described(
-    policy(Policy.KEY),
     _named("jobs", "listJobs", "List jobs", "Your own, newest first; an admin's are everyone's."),
     querystring_schema(JobsQuery),
     response_schema(job_answers.JobPage, 200, "A page. It can be shorter than `limit` and still have a `next`."),
@@ -127,7 +142,6 @@ jobs = described(
 )
 
 job = described(
-    policy(Policy.OWNER),
     _named("jobs", "getJob", "Show a job", "Of whatever operation, with where it stands."),
     querystring_schema(parameters.JobQuery),
     response_schema(job_answers.JobStory, 202, "It has not ended.", headers=(*_SHOWN, "Retry-After"), titles=_UNENDED),
@@ -136,7 +150,6 @@ job = described(
 )
 
 events = described(
-    policy(Policy.OWNER),
     _named("jobs", "watchJob", "Watch a job", _EVENTS),
     match_info_schema(parameters.JobPath),
     headers_schema(parameters.EventHeaders),
@@ -152,7 +165,6 @@ events = described(
 )
 
 cancel = described(
-    policy(Policy.OWNER),
     _named("jobs", "cancelJob", "Cancel a job", "Ends it, and its call at the provider. Asking again is harmless."),
     match_info_schema(parameters.JobPath),
     response_schema(job_answers.JobStory, 200, "It is cancelled.", headers=_CACHED, titles=("Cancelled",)),
@@ -160,7 +172,6 @@ cancel = described(
 )
 
 retry = described(
-    policy(Policy.OWNER),
     _named("jobs", "retryJob", "Do a job again", "A failed or cancelled one, as a new job that names it as `parent`."),
     match_info_schema(parameters.JobPath),
     _taken,
@@ -168,7 +179,6 @@ retry = described(
 )
 
 delete = described(
-    policy(Policy.OWNER),
     _named("jobs", "deleteJob", "Delete a job", "One that has ended, with its outcome."),
     match_info_schema(parameters.JobPath),
     response_schema(None, 204, "It is gone."),
@@ -176,20 +186,17 @@ delete = described(
 )
 
 providers = described(
-    policy(Policy.KEY),
     _named("server", "listProviders", "List providers", "With their lanes, and what waits there."),
     response_schema(answers.Providers, 200, "Those of the configuration."),
 )
 
 keys = described(
-    policy(Policy.ADMIN),
     _named("keys", "listKeys", "List keys", "Those that were made here; the configuration's are in the configuration."),
     response_schema(answers.Keys, 200, "Without their tokens."),
     refusals(StoreUnavailable),
 )
 
 add_key = described(
-    policy(Policy.ADMIN),
     _named(
         "keys",
         "addKey",
@@ -208,7 +215,6 @@ add_key = described(
 )
 
 rotate_key = described(
-    policy(Policy.ADMIN),
     _named(
         "keys", "rotateKey", "Give a key a new token", "Earlier ones end after the overlap; a day if there is no body."
     ),
@@ -219,7 +225,6 @@ rotate_key = described(
 )
 
 remove_key = described(
-    policy(Policy.ADMIN),
     _named("keys", "removeKey", "Remove a key", "Its jobs stay, and are an admin's alone."),
     match_info_schema(parameters.KeyPath),
     response_schema(None, 204, "It is gone."),
@@ -227,20 +232,17 @@ remove_key = described(
 )
 
 alive = described(
-    policy(Policy.PUBLIC),
     _named("server", "healthz", "Whether the process answers"),
     response_schema(answers.Alive, 200, "It does."),
 )
 
 ready = described(
-    policy(Policy.PUBLIC),
     _named("server", "readyz", "Whether jobs are accepted and kept"),
     response_schema(answers.Readiness, 200, "They are.", titles=("Ready",)),
     response_schema(answers.Readiness, 503, "They are not.", titles=("Unavailable",)),
 )
 
 metrics = described(
-    policy(Policy.ADMIN),
     _named("server", "metrics", "Metrics for Prometheus", "In OpenMetrics where it is accepted. May be public."),
     response_schema(
         None,
@@ -252,21 +254,18 @@ metrics = described(
 )
 
 document = described(
-    policy(Policy.PUBLIC),
     _named("server", "openapi", "This document"),
     response_schema(answers.Document, 200, "OpenAPI 3.1.", headers=_FILE),
     response_schema(None, 304, "It is as you have it.", headers=_FILE),
 )
 
 page = described(
-    policy(Policy.PUBLIC),
     _named("server", "docs", "This document as a page"),
     response_schema(None, 200, "The page.", headers=_FILE, text={"text/html": "<!doctype html>…"}),
     response_schema(None, 304, "It is as you have it.", headers=_FILE),
 )
 
 asset = described(
-    policy(Policy.PUBLIC),
     _named("server", "docsAsset", "What the page loads"),
     match_info_schema(parameters.AssetPath),
     response_schema(None, 200, "A script, a style or a picture.", headers=_FILE, text=_ASSETS),

@@ -10,13 +10,12 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from aiohttp import web
 
 from ..engine.errors import NotFound
-from . import descriptions
-from .api import Handler
+from .api import Handler, Policy, declared
 
 #: The page's files with their types; those of Swagger UI are its release's own.
 _TYPES = {
@@ -26,6 +25,8 @@ _TYPES = {
     "page.css": "text/css",
     "icon.svg": "image/svg+xml",
 }
+
+_PAGE = Path(__file__).with_name("page")
 
 #: Swagger UI draws with pictures that are in its style sheet.
 _POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -55,7 +56,7 @@ def document() -> Handler:
     """The handler that answers the document, which is made at the first request."""
     made: list[_File] = []
 
-    @descriptions.document
+    @declared(Policy.PUBLIC, "document")
     async def handle(request: web.Request) -> web.Response:
         if not made:
             made.append(await asyncio.to_thread(_build, request))
@@ -64,12 +65,12 @@ def document() -> Handler:
     return handle
 
 
-@descriptions.page
+@declared(Policy.PUBLIC, "page")
 async def page(request: web.Request) -> web.Response:
     return _answer(request, await asyncio.to_thread(_page), "no-cache")
 
 
-@descriptions.asset
+@declared(Policy.PUBLIC, "asset")
 async def asset(request: web.Request) -> web.Response:
     """A file of the page; under the address that the page has for it, it never changes."""
     name = request.match_info["asset"]
@@ -91,7 +92,7 @@ def _build(request: web.Request) -> _File:
 @cache
 def _page() -> _File:
     """The page, with the versions of what it loads."""
-    text = (files(__package__) / "page" / "page.html").read_text("utf-8")
+    text = (_PAGE / "page.html").read_text("utf-8")
     text = re.sub(r"docs/([\w.-]+)", lambda found: f"{found[0]}?v={_file(found[1]).tag}", text)
     return _packed("text/html", text.encode())
 
@@ -102,7 +103,7 @@ def _file(name: str) -> _File:
         from swagger_ui_bundle import swagger_ui_path
 
         return _packed(_TYPES[name], (swagger_ui_path / name).read_bytes())
-    return _packed(_TYPES[name], (files(__package__) / "page" / name).read_bytes())
+    return _packed(_TYPES[name], (_PAGE / name).read_bytes())
 
 
 def _packed(type: str, body: bytes) -> _File:

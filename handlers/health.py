@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from . import descriptions
+from .api import Policy, declared
 from .gateway import GATEWAY
 
 
@@ -10,12 +10,12 @@ def routes() -> list[web.RouteDef]:
     return [web.get("/healthz", alive), web.get("/readyz", ready)]
 
 
-@descriptions.alive
+@declared(Policy.PUBLIC, "alive")
 async def alive(_request: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
 
-@descriptions.ready
+@declared(Policy.PUBLIC, "ready")
 async def ready(request: web.Request) -> web.Response:
     reason = await request.app[GATEWAY].readiness.trouble()
     if reason is None:

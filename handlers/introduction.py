@@ -11,14 +11,18 @@ Submit with one of the `POST` routes below: the answer is **202** and an id, and
 
 A server on this machine needs no key until the first one exists. Then one of the ways under *Authorize* is enough.
 
-Every error is a BifrostError (`Refusal`), in JSON. Whatever is not a route is answered 404, and another method 405 with
-`Allow`. Every `GET` route but the stream of events takes `HEAD`. Answers may come to have more keys; requests may have
-keys that are not listed, which go on to providers of kind `openai`."""
+Or ask as OpenAI's and Anthropic's own clients do: their routes answer with the result itself.
+
+Every error is a BifrostError (`Refusal`), in JSON; on the vendors' routes it has the vendor's shape. Whatever is not a
+route is answered 404, and another method 405 with `Allow`. Every `GET` route but the stream of events takes `HEAD`.
+Answers may come to have more keys; requests may have keys that are not listed, which go on to providers of kind
+`openai`."""
 
 TAGS: Mapping[str, str] = {
     "submit": "Hand over a call, take a ticket.",
     "poll": "Come back for the result.",
     "jobs": "Jobs of whatever operation: watch, list, cancel, repeat, delete.",
+    "vendors": "For OpenAI's and Anthropic's own clients: the answer is the result.",
     "keys": "Virtual keys, for admins.",
     "server": "The server itself.",
 }
@@ -49,6 +53,9 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "description": "Seconds after which it is worth to ask again.",
         "schema": {"type": "integer", "minimum": 0},
     },
+    "Content-Disposition": {"description": "The name for the file.", "required": True, "schema": _TEXT},
+    "Accept-Ranges": {"description": "A part may be asked for.", "schema": {"type": "string", "enum": ["bytes"]}},
+    "Content-Range": {"description": "Which part it is, of how many bytes.", "required": True, "schema": _TEXT},
     "ETag": {"description": "For `If-None-Match`.", "schema": _TEXT},
     "Cache-Control": {"description": "Who may keep the answer.", "schema": _TEXT},
     "Vary": {"description": "What else the answer depends on.", "schema": _TEXT},
@@ -63,6 +70,12 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "description": "The request's own, or one made up for a submit or an error: the log has it too.",
         "schema": _TEXT,
     },
+    "x-bf-job-id": {"description": "The job behind the request.", "schema": _TEXT},
+    "x-should-retry": {
+        "description": "`false` where retries and fallbacks are done: the vendors' clients heed it.",
+        "schema": {"type": "string", "enum": ["false"]},
+    },
+    "request-id": {"description": "`x-request-id` again, where Anthropic's clients look for it.", "schema": _TEXT},
     "WWW-Authenticate": {"description": "How to give a key.", "required": True, "schema": _TEXT},
     "Allow": {"description": "The methods that the path takes.", "required": True, "schema": _TEXT},
 }

@@ -10,7 +10,8 @@ from aiohttp import web
 from ..engine.errors import Conflict, InvalidRequest, NotFound
 from ..engine.keys import FIRST_KEY, Key, Rotation, new_token
 from ..schemas.keys import NewKey, NewToken, load, shown
-from . import bodies, descriptions
+from . import bodies
+from .api import Policy, declared
 from .auth import admin, guarded
 from .gateway import GATEWAY, Gateway
 
@@ -28,7 +29,7 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
-@descriptions.keys
+@declared(Policy.ADMIN, "keys")
 async def every(request: web.Request) -> web.Response:
     """The keys that were made here; those of the configuration are in the configuration."""
     gateway = request.app[GATEWAY]
@@ -36,7 +37,7 @@ async def every(request: web.Request) -> web.Response:
     return _json({"data": [shown(key) for key in await gateway.store.keys()]})
 
 
-@descriptions.add_key
+@declared(Policy.ADMIN, "add_key")
 async def add(request: web.Request) -> web.Response:
     """Makes a key, as `NewKey` says. The token is in this answer and nowhere else."""
     gateway = request.app[GATEWAY]
@@ -53,7 +54,7 @@ async def add(request: web.Request) -> web.Response:
     return _json({**shown(key), "key": token}, status=201)
 
 
-@descriptions.rotate_key
+@declared(Policy.ADMIN, "rotate_key")
 async def rotate(request: web.Request) -> web.Response:
     """Gives a key a new token, as `NewToken` says; its owner and limits stay. The token is in this answer alone."""
     gateway = request.app[GATEWAY]
@@ -67,7 +68,7 @@ async def rotate(request: web.Request) -> web.Response:
     return _json({**shown(key), "key": token})
 
 
-@descriptions.remove_key
+@declared(Policy.ADMIN, "remove_key")
 async def remove(request: web.Request) -> web.Response:
     """Removes a key; its jobs stay, and are an admin's alone. The last admin's key stays while there are others: nobody
     could look after those."""

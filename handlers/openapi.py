@@ -5,7 +5,6 @@ Imported when the document is asked for, since what makes it takes long to impor
 
 import inspect
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
 
 import orjson
@@ -24,13 +23,24 @@ from ..engine.errors import (
     Unauthorized,
     UnknownKey,
 )
-from ..schemas import answers, v1
+from ..schemas import answers, vendor_answers
 from ..schemas.json_schema import published
-from .api import Declaration, Extras, Policy
+from . import descriptions, sdk_descriptions
+from .api import Declaration, Policy
+from .dialects import ANTHROPIC, BIFROST, OPENAI, Dialect, of_path
 from .errors import Broken
 from .introduction import HEADERS, INTRODUCTION, SECURITY, TAGS
+from .version import version
+from .vocabulary import Description, Extras, Part
 
 Json = dict[str, Any]
+
+#: The shape of refusals.
+ERRORS: Mapping[Dialect, type[answers.Answer]] = {
+    BIFROST: answers.Refusal,
+    OPENAI: vendor_answers.OpenAIError,
+    ANTHROPIC: vendor_answers.AnthropicError,
+}
 
 #: Whatever the route, these may be the answer.
 _EVERYWHERE = (Forbidden("requests from pages of other sites are refused"), Broken())
@@ -46,13 +56,34 @@ _POLICIES: Mapping[Policy, tuple[type[Refusal], ...]] = {
 #: The headers of refusals, by status.
 _REFUSED = {
     401: ("WWW-Authenticate",),
+    409: ("Retry-After",),
+    416: ("Content-Range",),
     405: ("Allow",),
     429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
     503: ("Retry-After",),
 }
 
+#: The headers of an answer that has the status of a job's outcome.
+_OUTCOME = ("x-bf-job-id", "x-should-retry", "Idempotency-Replayed", "RateLimit", "RateLimit-Policy")
+
+#: The type whose schema, where there is one, is that of each event.
+_STREAM = "text/event-stream"
+
+_FAILED = {"4XX": "The job failed with this status.", "5XX": "The job failed with this status, or of itself."}
+
+_REQUEST_ID = "d1b6f7a0-93c5-4b52-8a9e-0a4f6c1e2b77"
+
 #: The modules of requests, whose inner shapes have the same names.
-_FAMILIES = {"chat": "Chat", "completions": "TextCompletion", "responses": "Response", "embeddings": "Embedding"}
+_FAMILIES = {
+    "chat": "Chat",
+    "completions": "TextCompletion",
+    "responses": "Response",
+    "embeddings": "Embedding",
+    "speech": "Speech",
+    "rerank": "Rerank",
+    "ocr": "Ocr",
+    "messages": "Messages",
+}
 
 
 def build(router: web.UrlDispatcher, prefix: str = "") -> bytes:
@@ -66,7 +97,7 @@ class _Document:
         plugin = MarshmallowPlugin(schema_name_resolver=_name)
         self._spec = APISpec(
             title="Coatcheck",
-            version=_version(),
+            version=version(),
             openapi_version="3.1.0",
             plugins=[plugin],
             info={"description": INTRODUCTION, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
@@ -85,33 +116,38 @@ class _Document:
         for name, header in HEADERS.items():
             components.header(name, dict(header))
         for refusal in (NotFound, MethodNotAllowed):
-            components.response(refusal.__name__, self._refused(refusal()))
+            components.response(refusal.__name__, self._refused(BIFROST, refusal()))
         for resource in router.resources():
             found = {route.method.lower(): route for route in resource if route.method != "HEAD"}
             if found:
                 path = resource.canonical.removeprefix(self._prefix)
-                operations = {method: self._operation(route.handler) for method, route in found.items()}
+                said_in = of_path(path)
+                operations = {method: self._operation(route.handler, said_in) for method, route in found.items()}
                 self._spec.path(path=path, operations=operations)
         document = self._spec.to_dict()
         self._finish(document["components"]["schemas"])
         return document
 
-    def _operation(self, handler: Any) -> Json:
+    def _operation(self, handler: Any, dialect: Dialect) -> Json:
         declaration = Declaration.of(handler)
-        said = declaration.apply()
+        description = _description(declaration)
+        said = description.said
         operation: Json = {key: said[key] for key in ("operationId", "summary", "description", "tags") if said.get(key)}
         for given in said.get("schemas", ()):
             schema, location = given["schema"], given["location"]
             if location == "json":
-                content = self._json(schema, declaration.examples or schema.examples)
+                content = self._content(schema, description.examples or schema.examples, description.takes)
                 operation["requestBody"] = {"required": given["options"]["required"], "content": content}
             else:
                 found = self._converter.schema2parameters(schema, location=location)
                 operation.setdefault("parameters", []).extend(found)
         responses = said.get("responses", {})
         operation["responses"] = {
-            code: self._response(response, declaration.extras[int(code)]) for code, response in responses.items()
-        } | self._refusals(declaration, responses)
+            code: self._response(response, description.extras[int(code)]) for code, response in responses.items()
+        } | self._refusals(declaration.policy, description, responses, dialect)
+        if description.outcomes:
+            failed = self._refused(dialect, Broken(), more=_OUTCOME)
+            operation["responses"] |= {status: {**failed, "description": about} for status, about in _FAILED.items()}
         if declaration.policy is Policy.PUBLIC:
             operation["security"] = []
         return operation
@@ -119,39 +155,52 @@ class _Document:
     def _response(self, response: Json, extras: Extras) -> Json:
         found: Json = {"description": response["description"], "headers": _headers(extras.headers)}
         schema = response.get("schema")
-        if extras.text:
-            shape = self._converter.resolve_nested_schema(schema) if schema else {"type": "string"}
-            found["content"] = {
-                media: {"schema": shape, "examples": {"Text": {"value": example}}}
-                for media, example in extras.text.items()
-            }
-        elif schema is not None:
+        content: Json = {}
+        if schema is not None and _STREAM not in extras.text:
             titles = extras.titles or schema.examples
-            found["content"] = self._json(schema, {title: schema.examples[title] for title in titles})
+            content |= self._content(schema, {title: schema.examples[title] for title in titles})
+        for media in extras.files:
+            shape = {"type": "string", "format": "binary"}
+            content[media] = {"schema": shape, "examples": {"Bytes": {"value": "…"}}}
+        for media, example in extras.text.items():
+            shape = self._converter.resolve_nested_schema(schema) if media == _STREAM else {"type": "string"}
+            content[media] = {"schema": shape, "examples": {"Text": {"value": example}}}
+        if content:
+            found["content"] = content
         return found
 
-    def _json(self, schema: Any, examples: Mapping[str, Any]) -> Json:
+    def _content(self, schema: Any, examples: Mapping[str, Any], media: str = "application/json") -> Json:
         return {
-            "application/json": {
+            media: {
                 "schema": self._converter.resolve_nested_schema(schema),
                 "examples": {title: {"value": value} for title, value in examples.items()},
             }
         }
 
-    def _refusals(self, declaration: Declaration, answered: Mapping[str, Any]) -> Json:
-        asked = _POLICIES[declaration.policy] if declaration.policy else ()
+    def _refusals(
+        self, policy: Policy | None, description: Description, answered: Mapping[str, Any], dialect: Dialect
+    ) -> Json:
+        asked = _POLICIES[policy] if policy else ()
         by_status: dict[str, dict[str, Refusal]] = {}
-        for refusal in (*(kind() for kind in (*asked, *declaration.refusals)), *_EVERYWHERE):
-            by_status.setdefault(str(refusal.status), {}).setdefault(refusal.code, refusal)
-        return {status: self._refused(*known.values()) for status, known in by_status.items() if status not in answered}
+        for refusal in (*(kind() for kind in (*asked, *description.refusals)), *_EVERYWHERE):
+            by_status.setdefault(str(dialect.status(refusal)), {}).setdefault(refusal.code, refusal)
+        more = _OUTCOME if description.outcomes else ()
+        return {
+            status: self._refused(dialect, *known.values(), more=more)
+            for status, known in by_status.items()
+            if status not in answered
+        }
 
-    def _refused(self, *refusals: Refusal) -> Json:
-        """The answer for refusals of one status."""
-        self._codes.update(refusal.code for refusal in refusals)
+    def _refused(self, dialect: Dialect, *refusals: Refusal, more: Iterable[str] = ()) -> Json:
+        """The answer for refusals of one status; `more`: other headers that it may have."""
+        if dialect is BIFROST:
+            self._codes.update(refusal.code for refusal in refusals)
+        names = (*_REFUSED.get(dialect.status(refusals[0]), ()), *more, *dialect.headers)
+        examples = {r.code: orjson.loads(dialect.body(r, _REQUEST_ID)) for r in refusals}
         return {
             "description": ", ".join(f"`{refusal.code}`" for refusal in refusals),
-            "headers": _headers(_REFUSED.get(refusals[0].status, ())),
-            "content": self._json(answers.Refusal, {r.code: orjson.loads(v1.error(r)) for r in refusals}),
+            "headers": _headers(names),
+            "content": self._content(ERRORS[dialect], examples),
         }
 
     def _finish(self, schemas: Json) -> None:
@@ -161,6 +210,16 @@ class _Document:
             if about:
                 schemas[name]["description"] = inspect.cleandoc(about)
         schemas["RefusalDetails"]["properties"]["code"]["enum"] = sorted(self._codes)
+
+
+def _description(declaration: Declaration) -> Description:
+    """What the handler's declaration names; where it names nothing, nothing."""
+    description, name = Description(), declaration.description
+    if name:
+        found = getattr(descriptions, name, None) or getattr(sdk_descriptions, name)
+        part: Part = found(*declaration.subject) if declaration.subject else found
+        part(description)
+    return description
 
 
 def _headers(names: Iterable[str]) -> Json:
@@ -173,10 +232,3 @@ def _name(schema: Any) -> str:
     family = _FAMILIES.get(cls.__module__.rpartition(".")[2], "")
     named = cls.__name__.startswith(family) or cls.__name__.endswith("Request")
     return cls.__name__ if named else family + cls.__name__
-
-
-def _version() -> str:
-    try:
-        return version("coatcheck")
-    except PackageNotFoundError:
-        return "0"

@@ -6,7 +6,7 @@ from aiohttp import web
 from ..engine.calls import Provider
 from ..engine.lanes import Lane
 from ..schemas.operations import OPERATIONS
-from . import descriptions
+from .api import Policy, declared
 from .auth import caller
 from .gateway import GATEWAY, Gateway
 
@@ -15,7 +15,7 @@ def routes() -> list[web.RouteDef]:
     return [web.get("/v1/providers", every)]
 
 
-@descriptions.providers
+@declared(Policy.KEY, "providers")
 async def every(request: web.Request) -> web.Response:
     """The providers of the configuration with their lanes, as they are at this moment."""
     gateway = request.app[GATEWAY]

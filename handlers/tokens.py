@@ -64,11 +64,6 @@ class Tokens:
         #: By a token's hash: whose it is, until when (microseconds UTC), and by which version of the keys.
         self._remembered: dict[bytes, tuple[Caller, int, int]] = {}
 
-    @property
-    def remembered(self) -> int:
-        """How many tokens need not be checked again."""
-        return len(self._remembered)
-
     async def start(self) -> None:
         """Raises `ConfigurationError` if the issuer's keys are in a file that cannot be used."""
         if self._set is not None:

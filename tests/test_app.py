@@ -204,6 +204,6 @@ def test_the_wheel_holds_coatcheck_alone(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"coatcheck"}
-    for file in ("app.py", "cli.py", "py.typed", "config.toml", "engine/store.py", "providers/local_worker.py"):
+    for file in ("app.py", "cli.py", "py.typed", "config.toml", "engine/store.py", "providers/local/worker.py"):
         assert f"coatcheck/{file}" in names
     assert not [name for name in names if "test" in name or "bench" in name]

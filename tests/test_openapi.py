@@ -1,5 +1,6 @@
 """The API's document: it is valid, complete, and what the server does."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from coatcheck.app import create_app
 from coatcheck.engine import errors
+from coatcheck.handlers.api import Declaration
+from coatcheck.handlers.sdk import MESSAGES_PATH, PREFIXES
 from coatcheck.schemas.operations import OPERATIONS
 
 from .clients import ECHO, Client, client, request
@@ -22,7 +25,10 @@ from .jobs import Hands
 ROOT = Path(__file__).parent.parent
 
 #: Headers that handlers read and that are no part of the API: HTTP's own, and what browsers say of themselves.
-HTTPS_OWN = {"accept", "accept-encoding", "content-encoding", "host", "origin", "sec-fetch-site", "authorization"}
+HTTPS_OWN = {
+    "accept", "accept-encoding", "authorization", "content-encoding", "content-type", "host", "origin",
+    "sec-fetch-site",
+}  # fmt: skip
 
 NOBODYS = "7f0c2d5e-4b1a-4e0f-9c39-51c0a7a3f1de"
 
@@ -71,6 +77,26 @@ def test_every_route_is_in_the_document_and_no_other(folder: Path, run: Any) -> 
                 assert set(operation["tags"]) <= tags, f"{method} {path}"
 
     run(main())
+
+
+def test_every_description_is_that_of_a_route() -> None:
+    written = {
+        name
+        for module in ("descriptions", "sdk_descriptions")
+        for node in ast.parse((ROOT / f"handlers/{module}.py").read_text()).body
+        for name in named(node)
+        if not name.startswith("_")
+    }
+    routes = create_app({"providers": ECHO}).router.routes()
+    assert {Declaration.of(route.handler).description for route in routes} == written
+
+
+def named(node: ast.stmt) -> list[str]:
+    """The names that the statement of a module gives to what it makes."""
+    if isinstance(node, ast.FunctionDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def test_every_refusal_is_in_the_document(folder: Path, run: Any) -> None:
@@ -139,10 +165,10 @@ def test_the_examples_of_requests_run(folder: Path, run: Any, operation: str) ->
     async def main() -> None:
         async with client(folder) as c:
             found, path = await document(c), f"/v1/async/{operation}"
-            examples = found.paths[path]["post"]["requestBody"]["content"]["application/json"]["examples"]
-            assert len(examples) >= 2
-            for title, example in examples.items():
-                taken = await c.ask("POST", path, example["value"])
+            (content,) = found.paths[path]["post"]["requestBody"]["content"].values()
+            assert len(content["examples"]) >= 2
+            for title, example in content["examples"].items():
+                taken = await c.ask("POST", path, filled(operation, example["value"]))
                 assert taken.status == 202, f"{title}: {taken.text!r}"
                 found.conforms("POST", path, taken)
                 ended = await c.ended(taken.json["id"], operation)
@@ -150,6 +176,14 @@ def test_the_examples_of_requests_run(folder: Path, run: Any, operation: str) ->
                 assert ended.json["status"] == "completed", f"{title}: {ended.text!r}"
 
     run(main())
+
+
+def filled(operation: str, example: dict[str, Any]) -> dict[str, Any]:
+    """The example with files where the document can only say that there are some."""
+    files = OPERATIONS[operation].files
+    texts = {name: value for name, value in example.items() if name not in files}
+    many = {name: value if isinstance(value, list) else [value] for name, value in example.items() if name in files}
+    return texts | {name: [text.encode() for text in values] for name, values in many.items()}
 
 
 class Tour:
@@ -201,6 +235,43 @@ class Tour:
             await self.ask(method, f"/v1/async/jobs/{NOBODYS}{what}")
         await self.ask("DELETE", f"/v1/async/jobs/{running}")
 
+    async def vendor(self, path: str, name: str) -> None:
+        """A route that answers with results; `name` is that of its operation."""
+
+        def body(model: str = "echo/echo", **more: str) -> Any:
+            return {**request(name, model), **more}
+
+        await self.ask("POST", path, body(), Idempotency_Key=path, x_request_id="mine")
+        await self.ask("POST", path, body(), Idempotency_Key=path)
+        await self.ask("POST", path, body(user="other"), Idempotency_Key=path)
+        await self.ask("POST", path, body("echo/status-409"))
+        await self.ask("POST", path, body("nobody/x"))
+        await self.ask("POST", path, b"{")
+        promised = await self.ask("POST", path, body("slow/hang"), x_bf_async="true", Cancel_After="1h")
+        for id in (promised.json["id"], NOBODYS):
+            await self.ask("POST", path, body(), x_bf_async_id=id)
+        await self.ask("POST", f"/v1/async/jobs/{promised.json['id']}/cancel")
+        await self.ask("POST", path, body(), x_bf_async_id=promised.json["id"])
+
+    async def models(self) -> None:
+        for path in ("/v1/models", "/openai/v1/models", "/anthropic/v1/models"):
+            for what in ("", "/echo%2Fecho", "/nobody"):
+                await self.ask("GET", f"{path}{what}")
+        await self.ask("GET", "/anthropic/v1/models?limit=0")
+
+    async def content(self, name: str) -> None:
+        """The files of results, by way of their operation and of the jobs."""
+        done = await self.submit(name, "echo/echo", Prefer="wait=5")
+        running = await self.submit(name, "slow/hang")
+        for path in (f"/v1/async/{name}", "/v1/async/jobs"):
+            await self.same(f"{path}/{done}/content")
+            await self.ask("GET", f"{path}/{done}/content?index=0", Range="bytes=0-3")
+            await self.ask("GET", f"{path}/{done}/content", Range="bytes=999999-")
+            await self.ask("GET", f"{path}/{done}/content?index=7")
+            await self.ask("GET", f"{path}/{done}/content?index=x")
+            await self.ask("GET", f"{path}/{running}/content")
+        await self.ask("POST", f"/v1/async/jobs/{running}/cancel")
+
     async def lists(self) -> None:
         for query in ("limit=2", "status=pending&operation=embeddings&created_after=2020-01-01", "limit=0"):
             await self.ask("GET", f"/v1/async/jobs?{query}")
@@ -236,13 +307,19 @@ def test_every_answer_of_the_document_can_be_had_and_is_as_it_says(folder: Path,
             tour = Tour(c, found)
             for operation in OPERATIONS:
                 await tour.operation(operation)
+                if OPERATIONS[operation].answers_files:
+                    await tour.content(operation)
+                for prefix in PREFIXES:
+                    await tour.vendor(f"{prefix}/{operation}", operation)
+            await tour.vendor(MESSAGES_PATH, "chat/completions")
+            await tour.models()
             await tour.lists()
             await tour.keys(hands)
             promised = {
                 (operation["operationId"], int(status))
                 for _, _, operation in operations(found)
                 for status in operation["responses"]
-                if int(status) < 400 or int(status) in (404, 409, 422)
+                if status.isdigit() and (int(status) < 400 or int(status) in (404, 409, 422))
             }
             assert promised - tour.seen == set()
 

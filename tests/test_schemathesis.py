@@ -24,7 +24,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from .clients import ECHO, REQUESTS, request
+from coatcheck.schemas.operations import OPERATIONS
+
+from .clients import ECHO, FORMS, request
 from .servers import ServerProcess
 
 #: Of each route, in each of two modes.
@@ -90,14 +92,20 @@ class Explorer:
 
     def _known(self, label: str) -> list[dict[str, str]]:
         """What the places in the path of a route may hold: jobs that have ended, or will at once, and a key."""
-        found = re.fullmatch(r"GET /v1/async/(.+)/\{job_id\}", label)
-        operation = found[1] if found and found[1] in REQUESTS else "embeddings"
+        found = re.fullmatch(r"GET /v1/async/(.+?)/\{job_id\}(/content)?", label)
+        operation = found[1] if found and found[1] in OPERATIONS else "embeddings"
+        if label == "GET /v1/async/jobs/{job_id}/content":
+            operation = "audio/speech"
         self._post("/v1/keys", {"name": "kept"})
-        jobs = [
-            self._post(f"/v1/async/{operation}", request(operation, model))
-            for model in ("echo/echo", "echo/status-400")
-        ]
+        jobs = [self._submit(operation, model) for model in ("echo/echo", "echo/status-400")]
         return [{"job_id": job["id"], "name": "kept", "asset": "page.css"} for job in jobs]
+
+    def _submit(self, operation: str, model: str) -> Any:
+        path, fields = f"/v1/async/{operation}", request(operation, model)
+        if operation not in FORMS:
+            return self._post(path, fields)
+        files = {name: fields.pop(name) for name in OPERATIONS[operation].files if name in fields}
+        return self._session.post(self._url + path, data=fields, files=files, headers=KEY, timeout=20).json()
 
     def _post(self, path: str, body: Any) -> Any:
         return self._session.post(self._url + path, json=body, headers=KEY, timeout=20).json()
@@ -111,6 +119,9 @@ def test_whatever_is_asked_is_answered_as_the_document_says(folder: Path) -> Non
             await asyncio.to_thread(explorer.explore)
             # It came further than to refusals.
             assert ("POST /v1/async/chat/completions", 202) in explorer.statuses
+            assert ("POST /anthropic/v1/messages", 200) in explorer.statuses
+            assert ("POST /v1/async/images/variations", 202) in explorer.statuses
+            assert ("GET /v1/async/images/variations/{job_id}/content", 200) in explorer.statuses
             assert {status for _, status in explorer.statuses} >= {200, 201, 202, 204, 400, 404, 409}
             assert "Traceback" not in server.log.read_text()
 
