@@ -1,1 +1,1 @@
-"""How operations are carried out: one file a kind of provider, and what they share."""
+"""How operations are carried out: a folder for each wire format, and what they share."""

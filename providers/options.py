@@ -4,9 +4,11 @@
 checks, `metadata={"min": …}` narrows a number, and a field without a default is required.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..engine.calls import CallPolicy, OnInterrupt
+from .prices import Price
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,8 @@ class ProviderOptions:
     on_interrupt: OnInterrupt | None = None
     #: Models that may be named without the provider's prefix. Empty: whatever the client names is passed on.
     models: tuple[str, ...] = ()
+    #: What its models cost, by name or pattern ("*"); for the others a published price holds, if there is one.
+    prices: Mapping[str, Price] = field(default_factory=dict)
 
     def policy(self) -> CallPolicy:
         return CallPolicy(timeout_seconds=self.timeout_seconds, retries=self.retries, on_interrupt=self.on_interrupt)

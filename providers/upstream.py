@@ -29,22 +29,33 @@ async def read_answer(response: aiohttp.ClientResponse, most: int) -> bytes:
     return b"".join([piece async for piece in pieces(response, most)])
 
 
+async def read_error(response: aiohttp.ClientResponse) -> bytes:
+    """What can be had of an error's body: the beginning is enough, and what it says matters less than its status."""
+    said = b""
+    if not _compressed(response):
+        with suppress(aiohttp.ClientError):
+            async for piece in response.content.iter_any():
+                said += piece
+                if len(said) >= _MAX_READ_BYTES:
+                    break
+    return said[:_MAX_READ_BYTES]
+
+
+def _compressed(response: aiohttp.ClientResponse) -> bool:
+    return response.headers.get("Content-Encoding", "identity").lower() != "identity"
+
+
 async def pieces(response: aiohttp.ClientResponse, most: int) -> AsyncGenerator[bytes]:
-    """The body as it comes, up to `most` bytes; of an error's body the beginning is enough.
+    """The body as it comes, up to `most` bytes.
 
     Raises `Unusable` if it is larger, or compressed although nobody asked.
     """
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if _compressed(response):
         raise Unusable("the provider answered compressed, although it was asked not to")
     size = 0
-    if response.status >= 400:
-        most = min(most, _MAX_READ_BYTES)
     async for piece in response.content.iter_any():
         size += len(piece)
         if size > most:
-            if response.status >= 400:
-                yield piece[: most - size]
-                return
             raise Unusable(f"the provider's answer is larger than {most} bytes", code="result_too_large")
         yield piece
 
@@ -94,7 +105,7 @@ def _told(body: bytes, secrets: Collection[str]) -> tuple[Any, dict[str, Any], s
     kept = _parsed(body[:_MAX_READ_BYTES], secrets)
     said = kept.get("error", kept) if isinstance(kept, dict) else kept
     details = said if isinstance(said, dict) else {}
-    text = details.get("message") if details else said
+    text = (details.get("message") or details.get("detail")) if details else said
     return kept, details, str(text)[:_MAX_TEXT] if text else None
 
 

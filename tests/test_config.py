@@ -8,7 +8,7 @@ import pytest
 from coatcheck.app import DEFAULT_CONFIG, config_keys, create_app, database_path, load_config, make_providers
 from coatcheck.engine.calls import OnInterrupt
 from coatcheck.engine.errors import ConfigurationError
-from coatcheck.providers.echo import EchoOptions
+from coatcheck.providers.echo.provider import EchoOptions
 from coatcheck.schemas import config as configuration
 from coatcheck.schemas.config import AuthRequired
 
@@ -48,7 +48,7 @@ def test_every_setting_is_in_the_configuration_of_the_repository() -> None:
         ({"auth": {"keys": [{"name": "a", "max_pending": 0}]}}, "[auth]: keys.0.max_pending: Must be greater"),
         ({"auth": {"jwt": {"jwks": "x"}}}, "[auth]: jwt.issuer: Missing data"),
         ({"auth": {"jwt": 5}}, "[auth]: jwt: Invalid input type."),
-        ({"providers": {"a": {}}}, "[providers.a]: kind is missing; it is one of echo, local, openai"),
+        ({"providers": {"a": {}}}, "[providers.a]: kind is missing; it is one of anthropic, "),
         ({"providers": {"a": {"kind": "ehco"}}}, "[providers.a]: unknown kind 'ehco'; did you mean 'echo'?"),
         (
             {"providers": {"a": {"kind": "echo", "concurency": 1}}},

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coatcheck.engine.calls import Progress
-from coatcheck.providers.openai_chunks import Completion, rendered
+from coatcheck.providers.openai.chunks import Completion, rendered
 
 from .clients import REQUESTS, client
 from .openai_streams import CHAT_RESULT, DONE, HEAD, USAGE, WIRE, chunk, piece, said, sse

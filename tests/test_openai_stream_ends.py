@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from coatcheck.engine.errors import CallFailed, Interrupted, Refused, Unusable
-from coatcheck.providers.openai import OpenAIOptions, OpenAIProvider
+from coatcheck.providers.openai.provider import OpenAIOptions, OpenAIProvider
 
 from .openai_streams import CHAT, CHAT_RESULT, DONE, WIRE, chunk, piece, said, sse
 from .upstreams import SECRET, Handle, answering, call, failed, raw_upstream, streaming, upstream

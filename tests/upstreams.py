@@ -11,7 +11,7 @@ from aiohttp import web
 
 from coatcheck.engine.calls import Call, Progress
 from coatcheck.engine.errors import CallFailed
-from coatcheck.providers.openai import OpenAIOptions, OpenAIProvider
+from coatcheck.providers.openai.provider import OpenAIOptions, OpenAIProvider
 
 from .clients import REQUESTS
 
@@ -31,21 +31,29 @@ def call(
 
 
 @asynccontextmanager
-async def upstream(handle: Handle, **options: Any) -> AsyncIterator[OpenAIProvider]:
-    """A provider of a server that answers with `handle`."""
-    app = web.Application()
+async def serving(handle: Handle) -> AsyncIterator[str]:
+    """The base address of a server that answers with `handle`."""
+    app = web.Application(client_max_size=2**30)
     app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app, shutdown_timeout=0.01)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    base = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1"
-    provider = OpenAIProvider("up", OpenAIOptions(base_url=base, api_key_env="KEY", **options), {"KEY": SECRET})
-    await provider.start()
     try:
-        yield provider
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1"
     finally:
-        await provider.close()
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def upstream(handle: Handle, **options: Any) -> AsyncIterator[OpenAIProvider]:
+    """A provider of a server that answers with `handle`."""
+    async with serving(handle) as base:
+        provider = OpenAIProvider("up", OpenAIOptions(base_url=base, api_key_env="KEY", **options), {"KEY": SECRET})
+        await provider.start()
+        try:
+            yield provider
+        finally:
+            await provider.close()
 
 
 @asynccontextmanager

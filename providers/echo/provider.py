@@ -8,20 +8,23 @@ fail       fail with status 500
 status-N   fail with status N, as an upstream would
 flaky-N    fail with status 503 in the first N calls of the job
 lost       lose the connection after sending
+
+Speech is a tone, an image a square of one colour; a recording or a document that is a text is read out.
 """
 
 import asyncio
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from ..engine.calls import Call, CallPolicy, Progress, Reply
-from ..engine.errors import CallFailed, Interrupted
-from .options import ProviderOptions
+from ...engine.calls import Call, CallPolicy, Offer, Progress, Reply
+from ...engine.errors import CallFailed, Interrupted
+from ..options import ProviderOptions
+from . import files as echo_files
 
 _INSTRUCTION = re.compile(r"wait-\d{1,6}(\.\d{1,6})?|flaky-\d{1,3}|status-[45]\d\d|hang|fail|lost|echo", re.ASCII)
 _STEPS = 10
@@ -45,7 +48,7 @@ class EchoProvider:
         return self._name
 
     def check(self, operation: str, model: str) -> str | None:
-        if operation not in _ANSWERS:
+        if operation not in _ANSWERS and operation not in _MAKERS:
             return f"has no operation {operation}"
         if model not in self.models and not all(_INSTRUCTION.fullmatch(part) for part in model.split("+")):
             return f"has no model {model!r}; it has echo, wait-S, hang, fail, status-N, flaky-N and lost"
@@ -59,6 +62,10 @@ class EchoProvider:
 
     async def ping(self) -> str:
         return "answers"
+
+    async def offers(self) -> Sequence[Offer]:
+        operations = (*_ANSWERS, *_MAKERS)
+        return [Offer(id=model, operations=operations, about="answers with what it was asked") for model in self.models]
 
     async def execute(self, call: Call) -> Reply:
         told = False
@@ -78,7 +85,10 @@ class EchoProvider:
                 raise CallFailed(f"echo was told to fail in call {call.number}", status=503)
             elif name == "lost":
                 raise Interrupted("echo was told to lose the connection")
-        return Reply(result=orjson.dumps(_ANSWERS[call.operation](call)), model=call.model)
+        maker = _MAKERS.get(call.operation)
+        if maker is not None:
+            return await maker(call)
+        return Reply(result=orjson.dumps(_ANSWERS[call.operation](call)), model=call.model, cost=0)
 
 
 async def _wait(seconds: float, call: Call, text: str) -> None:
@@ -89,12 +99,14 @@ async def _wait(seconds: float, call: Call, text: str) -> None:
 
 
 def _answered(call: Call) -> str:
-    """The text of the answer's first choice; empty for embeddings, which have none."""
+    """The text of the answer's first choice; empty for operations that have none."""
     request = call.request
     if call.operation == "completions":
         prompts = request["prompt"]
         return prompts if isinstance(prompts, str) else str(prompts[0]) if prompts else ""
-    return "" if call.operation == "embeddings" else _text(request.get("messages") or request.get("input"))
+    if call.operation not in ("chat/completions", "responses"):
+        return ""
+    return _text(request.get("messages") or request.get("input"))
 
 
 def _text(value: Any) -> str:
@@ -191,4 +203,14 @@ _ANSWERS = {
     "completions": _completion,
     "responses": _response,
     "embeddings": _embeddings,
+}
+
+_MAKERS = {
+    "audio/speech": echo_files.speech,
+    "audio/transcriptions": echo_files.transcription,
+    "images/generations": echo_files.images,
+    "images/edits": echo_files.images,
+    "images/variations": echo_files.images,
+    "rerank": echo_files.rerank,
+    "ocr": echo_files.ocr,
 }

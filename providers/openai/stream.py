@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import aiohttp
 import orjson
 
-from ..engine.calls import Call, Progress
-from ..engine.errors import Interrupted, Unusable
-from .openai_chunks import Completion, rendered
-from .sse import Event, EventParser
-from .upstream import pieces
+from ...engine.calls import Call, Progress
+from ...engine.errors import Interrupted, Unusable
+from ..sse import Event, EventParser
+from ..upstream import pieces
+from .chunks import Completion, rendered
 
 _DONE = "[DONE]"
 _OBJECTS = {"chat/completions": "chat.completion", "completions": "text_completion"}

@@ -1,0 +1,1 @@
+"""Provider kind `echo`: answers what it was asked."""

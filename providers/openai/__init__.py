@@ -1,0 +1,1 @@
+"""Provider kinds `openai`, its presets and `azure`: whatever speaks OpenAI's API."""

@@ -1,0 +1,138 @@
+"""Servers that speak OpenAI's API, by the word that a `[providers.NAME]` table names them with.
+
+Where a vendor's API lives, the variable its key is usually kept in, and what of the API it has, as its own client
+library or documents say.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+CHAT = "chat/completions"
+TEXT = "completions"
+RESPONSES = "responses"
+EMBEDDINGS = "embeddings"
+SPEECH = "audio/speech"
+TRANSCRIPTIONS = "audio/transcriptions"
+IMAGES = "images/generations"
+EDITS = "images/edits"
+VARIATIONS = "images/variations"
+RERANK = "rerank"
+OCR = "ocr"
+
+#: All that a server of this kind can be asked for.
+OPERATIONS = (
+    CHAT, TEXT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, IMAGES, EDITS, VARIATIONS, RERANK, OCR,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    #: Empty: the configuration must give it.
+    base_url: str
+    #: The environment variable of the key; None: none is needed.
+    key_env: str | None
+    operations: tuple[str, ...]
+    #: The name under which a chat's token limit is sent.
+    max_tokens_field: str = "max_tokens"
+    #: Whether it runs on a machine of one's own, where a call has no price.
+    self_hosted: bool = False
+    #: Whether `reasoning` is sent as it came, and not as `reasoning_effort`.
+    reasoning_object: bool = False
+    #: Fields of a request that have other names here, by operation.
+    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    #: What "b64_json" is called among the formats of images.
+    b64_json: str = "b64_json"
+    #: Where a result's `usage` says what the call cost in US dollars, if it does.
+    cost: tuple[str, ...] = ()
+
+
+def _own(port: int, *operations: str, max_tokens_field: str = "max_tokens") -> Preset:
+    return Preset(
+        base_url=f"http://127.0.0.1:{port}/v1",
+        key_env=None,
+        operations=operations,
+        max_tokens_field=max_tokens_field,
+        self_hosted=True,
+    )
+
+
+_NEWER = "max_completion_tokens"
+
+PRESETS: Mapping[str, Preset] = {
+    "openai": Preset(
+        base_url="https://api.openai.com/v1",
+        key_env="OPENAI_API_KEY",
+        operations=(CHAT, TEXT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, IMAGES, EDITS, VARIATIONS),
+        max_tokens_field=_NEWER,
+    ),
+    "azure": Preset(
+        base_url="",
+        key_env="AZURE_OPENAI_API_KEY",
+        operations=(CHAT, TEXT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, IMAGES, EDITS),
+        max_tokens_field=_NEWER,
+    ),
+    "groq": Preset(
+        base_url="https://api.groq.com/openai/v1",
+        key_env="GROQ_API_KEY",
+        operations=(CHAT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS),
+        max_tokens_field=_NEWER,
+    ),
+    "mistral": Preset(
+        base_url="https://api.mistral.ai/v1",
+        key_env="MISTRAL_API_KEY",
+        operations=(CHAT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, OCR),
+        names={SPEECH: {"voice": "voice_id"}},
+    ),
+    "deepseek": Preset(base_url="https://api.deepseek.com/v1", key_env="DEEPSEEK_API_KEY", operations=(CHAT,)),
+    "together": Preset(
+        base_url="https://api.together.ai/v1",
+        key_env="TOGETHER_API_KEY",
+        operations=(CHAT, TEXT, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, IMAGES, RERANK),
+        b64_json="base64",
+    ),
+    "fireworks": Preset(
+        base_url="https://api.fireworks.ai/inference/v1",
+        key_env="FIREWORKS_API_KEY",
+        operations=(CHAT, TEXT, RESPONSES, EMBEDDINGS, RERANK),
+    ),
+    "openrouter": Preset(
+        base_url="https://openrouter.ai/api/v1",
+        key_env="OPENROUTER_API_KEY",
+        operations=(CHAT, TEXT, RESPONSES, EMBEDDINGS),
+        reasoning_object=True,
+        cost=("cost",),
+    ),
+    "xai": Preset(
+        base_url="https://api.x.ai/v1",
+        key_env="XAI_API_KEY",
+        operations=(CHAT, RESPONSES, IMAGES),
+        max_tokens_field=_NEWER,
+    ),
+    "perplexity": Preset(
+        base_url="https://api.perplexity.ai",
+        key_env="PERPLEXITY_API_KEY",
+        operations=(CHAT,),
+        cost=("cost", "total_cost"),
+    ),
+    "cerebras": Preset(
+        base_url="https://api.cerebras.ai/v1",
+        key_env="CEREBRAS_API_KEY",
+        operations=(CHAT, TEXT),
+        max_tokens_field=_NEWER,
+    ),
+    "nebius": Preset(
+        base_url="https://api.tokenfactory.nebius.com/v1",
+        key_env="NEBIUS_API_KEY",
+        operations=(CHAT, TEXT, EMBEDDINGS, IMAGES),
+    ),
+    "nvidia": Preset(
+        base_url="https://integrate.api.nvidia.com/v1",
+        key_env="NVIDIA_API_KEY",
+        operations=(CHAT, TEXT, EMBEDDINGS),
+    ),
+    "ollama": _own(11434, CHAT, TEXT, RESPONSES, EMBEDDINGS),
+    "vllm": _own(8000, CHAT, TEXT, RESPONSES, EMBEDDINGS, TRANSCRIPTIONS, RERANK, max_tokens_field=_NEWER),
+    "sglang": _own(30000, CHAT, TEXT, RESPONSES, EMBEDDINGS, RERANK, max_tokens_field=_NEWER),
+    "llama.cpp": _own(8080, CHAT, TEXT, RESPONSES, EMBEDDINGS, RERANK),
+    "lmstudio": _own(1234, CHAT, TEXT, RESPONSES, EMBEDDINGS),
+}

@@ -1,0 +1,83 @@
+"""Streams of JSON objects in server-sent events, put together to the answer that the call has without a stream."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from typing import Any, Protocol
+
+import aiohttp
+import orjson
+
+from ..engine.calls import Call, Progress
+from ..engine.errors import Interrupted, Unusable
+from .sse import EventParser
+from .upstream import pieces
+
+
+class Assembly(Protocol):
+    """Takes what a stream says, and has the answer when all of it has come."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer is there, even if the stream should break off now."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can follow that belongs to the answer."""
+
+    def take(self, said: dict[str, Any]) -> Iterator[Progress]:
+        """How far the call has come by this.
+
+        Raises `CallFailed` for an error that the stream speaks of, and `KeyError`, `TypeError`, `AttributeError` or
+        `ValueError` for what makes no sense.
+        """
+
+    def answer(self) -> dict[str, Any]:
+        """As the vendor would have answered without a stream."""
+
+
+def is_stream(response: aiohttp.ClientResponse) -> bool:
+    """Some servers know none, and answer plainly."""
+    return response.content_type == "text/event-stream"
+
+
+async def read_stream(
+    provider: str, call: Call, response: aiohttp.ClientResponse, most: int, assembly: Assembly
+) -> dict[str, Any]:
+    """The answer, from a stream of up to `most` bytes; the call's progress is told as it comes.
+
+    Raises `Interrupted` if the stream is cut, `Unusable` if it is larger or makes no sense, and what `take` raises.
+    """
+    try:
+        async with aclosing(_objects(provider, response, most)) as coming:
+            try:
+                async for said in coming:
+                    for progress in assembly.take(said):
+                        call.progress(progress)
+                    if assembly.over:
+                        break
+            except aiohttp.ClientError:
+                # What has come in full has been paid for.
+                if not assembly.whole:
+                    raise
+        if not assembly.whole:
+            raise Interrupted(f"provider {provider} cut its stream before the end")
+        return assembly.answer()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Unusable(f"provider {provider} sent a stream that makes no sense") from error
+
+
+async def _objects(provider: str, response: aiohttp.ClientResponse, most: int) -> AsyncGenerator[dict[str, Any]]:
+    parser = EventParser()
+    async with aclosing(pieces(response, most)) as coming:
+        async for piece in coming:
+            for event in parser.feed(piece):
+                if not event.data.strip():
+                    continue
+                try:
+                    said = orjson.loads(event.data)
+                except orjson.JSONDecodeError as error:
+                    told = f"provider {provider} sent something in its stream that is not JSON: {error}"
+                    raise Unusable(told) from error
+                if not isinstance(said, dict):
+                    raise Unusable(f"provider {provider} sent JSON in its stream that is not an object")
+                yield said
