@@ -1,0 +1,1 @@
+"""Provider kind `anthropic`: Anthropic's Messages."""
