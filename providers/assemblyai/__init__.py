@@ -1,0 +1,1 @@
+"""Provider kind `assemblyai`: transcripts, which the vendor runs as jobs."""

@@ -1,0 +1,1 @@
+"""Provider kind `replicate`: predictions, which the vendor runs as jobs."""
