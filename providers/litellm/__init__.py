@@ -1,0 +1,1 @@
+"""Provider kind `litellm`: the vendors that the LiteLLM library reaches."""
