@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from coatcheck.providers.local import LocalOptions
-from coatcheck.providers.manifest import MODELS
-from coatcheck.providers.models import missing, models_directory, pull
+from coatcheck.providers.local.manifest import MODELS
+from coatcheck.providers.local.models import lacking, missing, models_directory, pull
+from coatcheck.providers.local.provider import LocalOptions
 
 from .options import OK, common, read_config
 
@@ -29,11 +29,14 @@ def _list(options: argparse.Namespace) -> int:
     wanted = _configured(options)
     directories = [*wanted] or [models_directory()]
     for model in MODELS.values():
-        here = any(not missing([model.name], directory) for directory in directories)
+        here = any(not missing([model.name], directory) for directory in directories) and not lacking(model)
         used = any(model.name in names for names in wanted.values())
-        size = sum(file.size_bytes for file in model.files) // 1_000_000
+        size = f"{sum(file.size_bytes for file in model.files) // 1_000_000} MB" if model.files else "packaged"
         marks = ", ".join(["here" if here else "not here", *(["configured"] if used else [])])
-        print(f"{model.name:<30} {size:>5} MB  {model.license:<12} {marks}\n    {model.about}\n    {model.source_page}")
+        print(f"{model.name:<30} {size:>8}  {model.license:<12} {marks}")
+        for line in (", ".join(model.carries_out), model.about, model.source_page):
+            if line:
+                print(f"    {line}")
     return OK
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from .local_models import models_dir, served
+from .local_models import media, models_dir, served
 
-__all__ = ["models_dir", "served"]
+__all__ = ["media", "models_dir", "served"]
 
 #: A test that takes longer hangs.
 _PATIENCE_SECONDS = 180

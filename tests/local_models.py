@@ -3,20 +3,28 @@
 import asyncio
 import os
 import select
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from coatcheck.engine.calls import Call, Progress
-from coatcheck.providers.local import LocalOptions, LocalProvider
-from coatcheck.providers.models import models_directory, pull
+from coatcheck.engine.blobs import Blobs
+from coatcheck.engine.calls import Call, File, Progress
+from coatcheck.providers.local.models import models_directory, pull
+from coatcheck.providers.local.provider import LocalOptions, LocalProvider
 
 CHAT = "smollm2-135m-instruct"
 EMBEDDINGS = "minilm-l6-v2"
+SPEECH = "hibari-heart"
+TRANSCRIPTION = "whisper-tiny.en"
+OCR = "pp-ocrv6-small"
+DRAWING = "procedural-1"
+STYLES = "style-transfer-1"
+MEDIA = (SPEECH, TRANSCRIPTION, OCR, DRAWING, STYLES)
 
 #: Keeps the small chat model from ending its answer: its end-of-turn and end-of-text tokens.
 ENDLESS: dict[str, Any] = {"logit_bias": {"0": -100, "2": -100}}
@@ -24,9 +32,9 @@ ENDLESS: dict[str, Any] = {"logit_bias": {"0": -100, "2": -100}}
 
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
-    """The folder that holds the two small models."""
+    """The folder that holds the small models."""
     directory = models_directory()
-    pull([CHAT, EMBEDDINGS], directory, print)
+    pull([CHAT, EMBEDDINGS, TRANSCRIPTION], directory, print)
     return directory
 
 
@@ -69,39 +77,97 @@ class Watch:
         return await self.until(lambda progress: progress.unit == unit)
 
 
-def call(operation: str, model: str, watch: Callable[[Progress], None] = lambda _: None, **request: Any) -> Call:
+def call(
+    operation: str,
+    model: str,
+    watch: Callable[[Progress], None] = lambda _: None,
+    *,
+    files: Mapping[str, tuple[Path, ...]] | None = None,
+    blobs: Blobs | None = None,
+    **request: Any,
+) -> Call:
+    more: dict[str, Any] = {"new_file": blobs.new} if blobs else {}
     return Call(
         job_id="job",
         operation=operation,
         model=model,
         request={"model": "a/client's spelling", **request},
         progress=watch,
+        files={role: tuple(map(_file, paths)) for role, paths in (files or {}).items()},
+        **more,
     )
+
+
+def _file(path: Path) -> File:
+    return File(
+        name=path.name, media_type="application/octet-stream", size_bytes=path.stat().st_size, path=path.absolute()
+    )
+
+
+@dataclass(frozen=True)
+class Made:
+    """A result, and the files it names."""
+
+    result: dict[str, Any]
+    media_types: list[str]
+    paths: list[Path]
 
 
 class Served:
     """A provider that serves a whole module of tests from one loop."""
 
-    def __init__(self, runner: "asyncio.Runner", provider: LocalProvider) -> None:
+    def __init__(self, runner: "asyncio.Runner", provider: LocalProvider, blobs: Blobs) -> None:
         self._runner = runner
+        self._blobs = blobs
         self.provider = provider
 
     def ask(
         self, operation: str, model: str, watch: Callable[[Progress], None] = lambda _: None, **request: Any
     ) -> dict[str, Any]:
-        reply = self._runner.run(self.provider.execute(call(operation, model, watch, **request)))
+        return self.make(operation, model, watch, **request).result
+
+    def make(
+        self, operation: str, model: str, watch: Callable[[Progress], None] = lambda _: None, **request: Any
+    ) -> Made:
+        """`files` among the request's fields are those of the request, by role."""
+        asked = call(operation, model, watch, blobs=self._blobs, **request)
+        reply = self._runner.run(self.provider.execute(asked))
         assert reply.model == model
         assert reply.cost == 0
-        result: dict[str, Any] = orjson.loads(reply.result)
-        return result
+        text = reply.result.decode()
+        # Each file is named once, in the order of `files`.
+        places = [text.index(f'"{blob.placeholder}"') for blob in reply.files]
+        assert places == sorted(places)
+        assert text.count('"blob:') == len(places)
+        return Made(
+            orjson.loads(text),
+            [blob.media_type for blob in reply.files],
+            [self._blobs.path(blob.id) for blob in reply.files],
+        )
 
 
 @pytest.fixture(scope="module")
-def served(models_dir: Path) -> Iterator[Served]:
+def served(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with _serving(make(models_dir), tmp_path_factory) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def media(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The models that hear, speak, read and draw."""
+    with _serving(make(models_dir, models=MEDIA), tmp_path_factory) as served:
+        yield served
+
+
+@contextmanager
+def _serving(provider: LocalProvider, folders: pytest.TempPathFactory) -> Iterator[Served]:
     with asyncio.Runner() as runner:
-        provider = make(models_dir)
-        yield Served(runner, provider)
+        folder = folders.mktemp("blobs")
+        blobs = Blobs(folder / "blobs")
+        runner.run(blobs.open(folder / "coatcheck.db"))
+        yield Served(runner, provider, blobs)
         runner.run(provider.close())
+        runner.run(blobs.close())
 
 
 def has_ended(pidfd: int) -> bool:

@@ -21,6 +21,7 @@ from coatcheck.commands.options import (
     OK,
     UNFINISHED,
 )
+from coatcheck.schemas.operations import OPERATIONS
 
 from .clients import ECHO
 from .servers import ServerProcess, render_toml
@@ -116,18 +117,28 @@ def test_the_models_are_listed_with_their_licences(folder: Path) -> None:
 
 
 def test_the_demo_runs_a_real_job_of_each_operation(folder: Path) -> None:
+    small = ("--chat-model", "smollm2-135m-instruct", "--transcription-model", "whisper-tiny.en")
     done = subprocess.run(
-        [sys.executable, "-m", "coatcheck.cli", "demo", "--chat-model", "smollm2-135m-instruct"],
+        [sys.executable, "-m", "coatcheck.cli", "demo", *small],
         cwd=folder, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("→ completed after") == 4
+    for operation in OPERATIONS:
+        # A line when it is submitted, one when it has ended, and its answer.
+        assert len(re.findall(rf"^  POST /v1/async/{operation} +202 ", done.stdout, re.MULTILINE)) == 1
+        assert len(re.findall(rf"^  {operation} .* → completed after ", done.stdout, re.MULTILINE)) == 1
+        assert re.search(rf"^{operation}\n  asked .*(\n .*)*\n  answered  \S", done.stdout, re.MULTILINE)
     assert "3 vectors of 384 numbers; the first is like the second (0.6" in done.stdout
-    assert "All completed. Next" in done.stdout
+    assert "answered  The cloakroom closes at midnight." in done.stdout
+    assert "Umbrella\t1\t$1.25\t$1.25" in done.stdout
+    assert "All completed; what they made is in coatcheck-demo. Next" in done.stdout
+    made = {"page.png", "speech.mp3", "landscape.png", "painted.png", "variation.png"}
+    assert {path.name for path in (folder / "coatcheck-demo").iterdir()} == made
+    assert all(path.stat().st_size > 10_000 for path in (folder / "coatcheck-demo").iterdir())
 
 
 def test_the_demo_fails_when_a_job_does_not_complete(folder: Path) -> None:
     done = coatcheck(folder, "demo", environ={"COATCHECK_MODELS_DIR": str(folder)})
     assert done.returncode == 1
-    assert "Not completed: chat/completions, completions, responses, embeddings" in done.stdout
+    assert "Not completed: chat/completions, completions, responses, embeddings, rerank\n" in done.stdout
     assert "coatcheck models pull" in done.stdout

@@ -156,7 +156,15 @@ def test_a_response_that_is_cut_off_says_so(served: Served) -> None:
 
 def test_a_response_may_be_a_function_call(served: Served) -> None:
     tools = [{"type": "function", **WEATHER}]
-    result = served.ask("responses", CHAT, input="Weather?", tools=tools, tool_choice="required", max_output_tokens=60)
+    result = served.ask(
+        "responses",
+        CHAT,
+        input="Weather?",
+        tools=tools,
+        tool_choice="required",
+        max_output_tokens=200,
+        temperature=0,
+    )
     [item] = result["output"]
     assert result["status"] == "completed"
     assert item["type"] == "function_call"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from coatcheck.providers.local_responses import chat_request, response
+from coatcheck.providers.local.responses import chat_request, response
 
 USAGE = {
     "prompt_tokens": 3,

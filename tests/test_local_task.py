@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from coatcheck.providers.local_task import Task
+from coatcheck.providers.workers.task import Task
 
 
 def test_text_between_two_steps_comes_with_the_next() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from coatcheck.engine.errors import CallFailed
-from coatcheck.providers.local_tools import Toolbox, toolbox
+from coatcheck.providers.local.tools import Toolbox, toolbox
 
 GET = {"type": "function", "function": {"name": "get", "parameters": {"type": "object"}}}
 ADD = {"type": "function", "function": {"name": "add", "description": "Adds", "strict": True}}

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from coatcheck.engine.errors import CallFailed, NotConfigured
-from coatcheck.providers.local import LocalOptions, LocalProvider
+from coatcheck.providers.local.provider import LocalOptions, LocalProvider
 
 from .local_models import CHAT, EMBEDDINGS, ENDLESS, Watch, call, has_ended, local, make
 
@@ -261,7 +261,7 @@ def test_a_worker_does_not_outlive_a_killed_gateway(models_dir: Path) -> None:
         (
             "audio/speech",
             CHAT,
-            "has no operation audio/speech; it has chat/completions, completions, responses, embeddings",
+            "has no operation audio/speech; it has chat/completions, completions, responses, embeddings, rerank",
         ),
     ],
 )

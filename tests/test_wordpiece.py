@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck.providers.wordpiece import WordPiece
+from coatcheck.providers.local.wordpiece import WordPiece
 
 from .local_models import EMBEDDINGS
 

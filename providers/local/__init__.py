@@ -1,0 +1,1 @@
+"""Provider kind `local`: models that run on this machine."""
