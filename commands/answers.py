@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .course import standing
@@ -13,20 +13,74 @@ from .watching import ENDS, state
 
 
 def text(operation: str, result: Mapping[str, Any]) -> str:
-    """The answer in words; vectors are only counted, and what has no words is JSON."""
-    if operation == "embeddings":
-        vectors = [item["embedding"] for item in result["data"]]
-        size = f" of {len(vectors[0])} numbers" if vectors and isinstance(vectors[0], list) else ""
-        return f"{len(vectors)} vector{'' if len(vectors) == 1 else 's'}{size}; --json has them"
-    if operation == "responses":
-        parts = [part for item in result.get("output", ()) for part in _item(item)]
-        found = "\n\n".join(parts)
-    else:
-        choices = [_choice(choice) for choice in result.get("choices", ())]
-        if len(choices) > 1:
-            choices = [f"[{number}]\n{choice}" for number, choice in enumerate(choices, 1)]
-        found = "\n\n".join(choices)
+    """The answer in words; vectors and files are only counted, and what has no words is JSON."""
+    found = _WORDS.get(operation, _choices)(result)
     return found or json.dumps(result, indent=2, ensure_ascii=False)
+
+
+def files(result: Mapping[str, Any]) -> list[str]:
+    """The files that the result holds, as base64, in their order."""
+    if isinstance(result.get("audio"), str):
+        return [result["audio"]]
+    images = result.get("data")
+    found = [image.get("b64_json") for image in images if isinstance(image, dict)] if isinstance(images, list) else []
+    return [file for file in found if isinstance(file, str)]
+
+
+def size(count: int) -> str:
+    """Bytes, as exact as it is of use."""
+    for unit, name in ((1_000_000, "MB"), (1000, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} byte{'' if count == 1 else 's'}"
+
+
+def _choices(result: Mapping[str, Any]) -> str:
+    choices = [_choice(choice) for choice in result.get("choices", ())]
+    if len(choices) > 1:
+        choices = [f"[{number}]\n{choice}" for number, choice in enumerate(choices, 1)]
+    return "\n\n".join(choices)
+
+
+def _items(result: Mapping[str, Any]) -> str:
+    return "\n\n".join(part for item in result.get("output", ()) for part in _item(item))
+
+
+def _vectors(result: Mapping[str, Any]) -> str:
+    vectors = [item["embedding"] for item in result["data"]]
+    of = f" of {len(vectors[0])} numbers" if vectors and isinstance(vectors[0], list) else ""
+    return f"{len(vectors)} vector{'' if len(vectors) == 1 else 's'}{of}; --json has them"
+
+
+def _sound(result: Mapping[str, Any]) -> str:
+    sounds = files(result)
+    return f"{_size_of(sounds[0])} of sound; -o FILE saves it" if sounds else ""
+
+
+def _images(result: Mapping[str, Any]) -> str:
+    """A line for those that came along, and one for each that is elsewhere."""
+    kept = files(result)
+    lines = [str(image["url"]) for image in result.get("data", ()) if image.get("url")]
+    if kept:
+        sizes = ", ".join(map(_size_of, kept))
+        noun, them = ("image", "it") if len(kept) == 1 else ("images", "them")
+        lines.insert(0, f"{len(kept)} {noun} ({sizes}); -o FILE saves {them}")
+    return "\n".join(lines)
+
+
+def _ranking(result: Mapping[str, Any]) -> str:
+    """A line for each document, the best first: its score, its index, and its text where it is there."""
+    lines = []
+    for ranked in result.get("results", ()):
+        document = ranked.get("document")
+        said = document.get("text", "") if isinstance(document, dict) else document or ""
+        lines.append(f"{ranked['relevance_score']:.4f}  {ranked['index']}  {said}".rstrip())
+    return "\n".join(lines)
+
+
+def _size_of(encoded: str) -> str:
+    """That of a file, from its base64."""
+    return size(len(encoded) * 3 // 4 - encoded[-2:].count("="))
 
 
 def _choice(choice: Mapping[str, Any]) -> str:
@@ -57,6 +111,19 @@ def _call(function: Mapping[str, Any]) -> str:
     return f"{function.get('name')}({function.get('arguments', function.get('input', ''))})"
 
 
+_WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "responses": _items,
+    "embeddings": _vectors,
+    "audio/speech": _sound,
+    "audio/transcriptions": lambda result: str(result.get("text", "")).rstrip("\n"),
+    "images/generations": _images,
+    "images/edits": _images,
+    "images/variations": _images,
+    "rerank": _ranking,
+    "ocr": lambda result: "\n\n".join(str(page.get("markdown", "")) for page in result.get("pages", ())),
+}
+
+
 def reason(shown: Mapping[str, Any]) -> str:
     """Why a job failed."""
     return str(shown["error"]["error"].get("message", "it failed"))
@@ -78,11 +145,13 @@ def head(shown: dict[str, Any], terminal: Terminal) -> str:
     return "  ".join([terminal.paint(line, STATUS_COLOURS[status]), *(terminal.paint(part, "dim") for part in parts)])
 
 
-def present(shown: dict[str, Any], out: Terminal, err: Terminal) -> int:
-    """Shows the job and, on standard output alone, its answer; the exit code that says how it stands."""
+def present(shown: dict[str, Any], out: Terminal, err: Terminal, *, answer: bool = True) -> int:
+    """Shows the job and, on standard output alone, its answer if that is wanted; the exit code that says how it
+    stands."""
     err.say(head(shown, err))
     if "result" in shown:
-        out.show(text(shown["operation"], shown["result"]))
+        if answer:
+            out.show(text(shown["operation"], shown["result"]))
     elif state(shown) == "failed":
         err.show(f"coatcheck: the job failed: {reason(shown)}")
     elif why := standing(shown.get("queue")):

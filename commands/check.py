@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from coatcheck.app import database_path
+from coatcheck.app import blobs_path, database_path
 from coatcheck.engine.errors import ConfigurationError
 
 from .answers import print_json
 from .client import Server
 from .database import database
+from .files import files
 from .findings import Finding, Level, configuration, keys, tokens, unusable
 from .options import FAILED, OK, common, config_path, read_config
 from .pings import providers
@@ -29,8 +30,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "check",
         parents=[common()],
         help="look for what would keep a server from working",
-        description="Looks at the configuration, the server if one runs, the database, the keys and the issuer of "
-        "tokens, and asks each provider whether it is there, at no cost. Exit code 1 if anything fails.",
+        description="Looks at the configuration, the server if one runs, the database and its files, the keys and the "
+        "issuer of tokens, and asks each provider whether it is there, at no cost. Exit code 1 if anything fails.",
     )
     command.add_argument("--json", action="store_true", help='print JSON: {"ok": …, "findings": […]}')
     command.set_defaults(run=run)
@@ -54,6 +55,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     try:
         config = read_config(options)
         file = database_path(config, options.data).resolve()
+        folder = blobs_path(config, options.data)
     except ConfigurationError as error:
         yield unusable(error, path)
         return
@@ -63,6 +65,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     yield running.finding
     stored = database(file, running)
     yield from stored.findings
+    yield files(folder, file)
     found, known = told_keys(server) if running.ready and (running.named or stored.owned) else ([], stored.keys)
     yield from found
     yield from keys(config, known)

@@ -9,7 +9,8 @@ import os
 import ssl
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from coatcheck.engine.errors import CoatcheckError
 from .events import Event, events
 from .options import config_path
 from .refusals import WHERE, refusal
+from .uploads import Form
 
 #: A server that says nothing for so long is gone; a stream of events has heartbeats in between.
 PATIENCE_SECONDS = 60.0
+_PIECE_BYTES = 262_144
 
 #: What an address to listen on means for one who calls.
 _ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
@@ -86,11 +89,11 @@ class Server:
         *,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> Answer:
-        """One question; `body` goes as JSON, bytes as they are.
+        """One question; `body` goes as JSON, bytes and forms as they are.
 
         Raises `NotReached`, or `ServerRefused` for a status over 399 or an answer that is not this API's.
         """
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        data = body if body is None or isinstance(body, bytes | Form) else json.dumps(body).encode()
         connection = self._connect(patience_seconds)
         try:
             response = self._send(connection, method, path, data, headers or {})
@@ -102,6 +105,30 @@ class Server:
             connection.close()
         self._check(answer, path)
         return answer
+
+    def download(self, path: str, write: Callable[[bytes], object]) -> int:
+        """Gives `write` the answer to a GET, piece by piece; how many bytes it had. Raises like `ask`."""
+        connection = self._connect(PATIENCE_SECONDS)
+        taken = 0
+        try:
+            response = self._send(connection, "GET", path, None, {})
+            if response.status != 200:
+                self._check(Answer(status=response.status, headers=response.headers, body=response.read()), path)
+            while piece := self._piece(response):
+                taken += len(piece)
+                write(piece)
+        finally:
+            connection.close()
+        return taken
+
+    def _piece(self, response: http.client.HTTPResponse) -> bytes:
+        try:
+            piece = response.read(_PIECE_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise NotReached(f"{self.url} broke off its answer: {_words(error)}") from error
+        if not piece and response.length:
+            raise NotReached(f"{self.url} broke off its answer: {response.length} bytes are missing")
+        return piece
 
     def events(self, id: str, after: str | None = None, *, deadline: float | None = None) -> Iterator[Event]:
         """The job's events after the one with the id `after`, as they come, until the last; none if that was the last.
@@ -157,11 +184,13 @@ class Server:
         connection: http.client.HTTPConnection,
         method: str,
         path: str,
-        data: bytes | None,
+        data: bytes | Form | None,
         headers: Mapping[str, str],
     ) -> http.client.HTTPResponse:
         sent = {"Accept-Encoding": "identity", "User-Agent": "coatcheck", **headers}
-        if data is not None:
+        if isinstance(data, Form):
+            sent |= {"Content-Type": data.content_type, "Content-Length": str(len(data))}
+        elif data is not None:
             sent["Content-Type"] = "application/json"
         if self._key is not None:
             sent["Authorization"] = f"Bearer {self._key}"
@@ -169,7 +198,9 @@ class Server:
         try:
             connection.connect()
             asked = True
-            connection.request(method, self._prefix + path, data, sent)
+            # A server that refuses a large body need not read it: its answer comes before all is sent.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, self._prefix + path, data, sent)
             return connection.getresponse()
         except TimeoutError as error:
             raise NotReached(f"{self.url} did not answer within {connection.timeout:g} s", sent=asked) from error

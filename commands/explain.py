@@ -97,7 +97,7 @@ def _ending(shown: dict[str, Any]) -> Iterator[str]:
     plan = shown["plan"]
     whole = between(shown["created_at"], shown["completed_at"])
     ran = sum(between(a["started_at"], a["ended_at"]) for a in shown["attempts"] if "ended_at" in a)
-    cost = f", cost {_money(plan['cost_usd'])}" if "cost_usd" in plan else ""
+    cost = f", cost {_money(shown['cost'])}" if "cost" in shown else ""
     calls = f"{plan['calls']} call{'' if plan['calls'] == 1 else 's'}"
     yield f"It took {lasted(whole)}: waited {lasted(whole - ran)}, ran {lasted(ran)}; {calls}{cost}."
     left = (moment(shown["expires_at"]) - now()).total_seconds()
@@ -144,5 +144,5 @@ def _so_far(progress: dict[str, Any] | None) -> str:
     )
 
 
-def _money(dollars: float) -> str:
-    return "nothing" if not dollars else f"${dollars:.6f}".rstrip("0").rstrip(".")
+def _money(dollars: str) -> str:
+    return "nothing" if dollars == "0" else f"${dollars}"

@@ -30,7 +30,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    #: What was looked at: "configuration", "server", "database", "keys", "tokens", "provider NAME".
+    #: What was looked at: "configuration", "server", "database", "files", "keys", "tokens", "provider NAME".
     subject: str
     level: Level = Level.OK
     message: str

@@ -1,13 +1,11 @@
 """`coatcheck get`: shows a job, and its answer if there is one."""
 
 import argparse
-import sys
 
-from . import ids
-from .answers import code, present, print_json
+from . import downloads, ids
 from .client import Server
 from .options import EXIT_CODES
-from .terminal import Terminal
+from .tickets import finish
 from .watching import job
 
 
@@ -19,6 +17,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         epilog=EXIT_CODES,
     )
     command.add_argument("id", metavar="ID", help=ids.HELP)
+    command.add_argument("-o", "--output", metavar="FILE", help=downloads.HELP)
     command.add_argument("--json", action="store_true", help="print the job as JSON")
     command.set_defaults(run=run)
 
@@ -26,7 +25,4 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run(options: argparse.Namespace) -> int:
     server = Server.configured()
     shown = job(server, ids.find(server, options.id))
-    if options.json:
-        print_json(shown)
-        return code(shown)
-    return present(shown, Terminal(sys.stdout), Terminal(sys.stderr))
+    return finish(server, shown, as_json=options.json, output=options.output)

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from coatcheck.engine.errors import CallFailed, NotConfigured, Refused
 from coatcheck.handlers.auth import is_loopback
+from coatcheck.providers.http import HttpOptions
 from coatcheck.providers.kinds import KINDS
-from coatcheck.providers.openai import OpenAIOptions
+from coatcheck.providers.openai.provider import OpenAIProvider
 from coatcheck.schemas.config import Config, ProviderSettings
 
 from .findings import Finding, failed, warning
@@ -37,38 +38,37 @@ async def _ping(name: str, settings: ProviderSettings, path: Path) -> list[Findi
             said = await provider.ping()
     except CallFailed as failure:
         # These say what to do themselves.
-        cure = None if isinstance(failure, NotConfigured) else _way(name, options, refused=isinstance(failure, Refused))
+        refused = isinstance(failure, Refused)
+        cure = None if isinstance(failure, NotConfigured) else _way(name, options, provider, refused=refused)
         return [failed(subject, failure.message, cure)]
     except TimeoutError:
-        return [failed(subject, f"did not answer within {_PING_SECONDS:g} seconds", _way(name, options))]
+        return [failed(subject, f"did not answer within {_PING_SECONDS:g} seconds", _way(name, options, provider))]
     finally:
         await provider.close()
     found = [Finding(subject=subject, message=said)]
-    if _keyless(options):
+    if _keyless(options, provider):
         found.append(warning(subject, "is elsewhere and is sent no key", f"set api_key_env in [providers.{name}]"))
     return found
 
 
 def _mend(name: str, options: object, path: Path, environ: Mapping[str, str] = os.environ) -> str:
     """What to do about a provider that cannot be made."""
-    if isinstance(options, OpenAIOptions) and options.api_key_env and not environ.get(options.api_key_env):
+    if isinstance(options, HttpOptions) and options.api_key_env and not environ.get(options.api_key_env):
         return f"set {options.api_key_env} to the provider's key, where the server starts and here"
     return f"change [providers.{name}] in {path}"
 
 
-def _way(name: str, options: object, *, refused: bool = False) -> str | None:
+def _way(name: str, options: object, provider: object, *, refused: bool = False) -> str | None:
     """What to look at when a provider does not answer as it should, or answers that it will not."""
-    if not isinstance(options, OpenAIOptions):
+    if not isinstance(provider, OpenAIProvider) or not isinstance(options, HttpOptions):
         return None
-    parts = urlsplit(options.base_url)
-    # A user and a query may be secrets.
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
     key = f", and the key in {options.api_key_env}" if refused and options.api_key_env else ""
-    return f"is base_url of [providers.{name}] right{key}? Tried: GET {shown}/models"
+    return f"is base_url of [providers.{name}] right{key}? Tried: GET {provider.door.address}/models"
 
 
-def _keyless(options: object) -> bool:
+def _keyless(options: object, provider: object) -> bool:
     """Whether a provider on another machine is called without credentials."""
-    if not isinstance(options, OpenAIOptions) or options.api_key_env is not None or options.headers:
+    if not isinstance(provider, OpenAIProvider) or not isinstance(options, HttpOptions):
         return False
-    return not is_loopback(urlsplit(options.base_url).hostname or "")
+    without = not provider.door.keyed and not options.headers
+    return without and not is_loopback(urlsplit(provider.door.address).hostname or "")

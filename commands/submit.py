@@ -3,23 +3,19 @@
 import argparse
 import json
 import math
-import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from coatcheck.engine.errors import CoatcheckError
-
+from . import downloads
 from .client import NotReached, Server
-from .options import EXIT_CODES, Misunderstood, limit_seconds, time_limit, whole_seconds
+from .options import EXIT_CODES, limit_seconds, time_limit, whole_seconds
+from .requests import TEXTS, request
 from .tickets import follow
-
-#: Where an operation's text goes.
-_FIELDS = {"chat/completions": "messages", "completions": "prompt", "responses": "input", "embeddings": "input"}
+from .uploads import Form
 
 _DESCRIPTION = """\
-TEXT becomes the message, prompt or input. @FILE is the text in a file, - the text on standard input, which is also
-read when there is no TEXT and it is not a terminal. A file or an input that holds a JSON object is the request."""
+TEXT becomes the message, prompt, input or query. @FILE is the text in a file, - the text on standard input, which is
+also read when there is no TEXT and it is not a terminal. A file or an input that holds a JSON object is the request. \
+For audio/transcriptions, images/variations and ocr, @FILE is the recording, the image or the document."""
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -30,9 +26,17 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         description=_DESCRIPTION,
         epilog=EXIT_CODES,
     )
-    command.add_argument("operation", metavar="OPERATION", help=", ".join(_FIELDS))
+    command.add_argument("operation", metavar="OPERATION", help=", ".join(TEXTS))
     command.add_argument("text", nargs="?", metavar="TEXT", help="or @FILE, or -")
     command.add_argument("-m", "--model", metavar="MODEL", help="as provider/model")
+    command.add_argument(
+        "-f",
+        "--file",
+        action="append",
+        default=[],
+        metavar="[FIELD=]FILE",
+        help="a file of the request, such as image=photo.png or mask=hole.png; may be given again",
+    )
     command.add_argument(
         "--set",
         action="append",
@@ -50,6 +54,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--cancel-after", type=whole_seconds, metavar="S", help="cancel it if it has not ended by then: 90s, 10m"
     )
     command.add_argument("--idempotency-key", metavar="K", help="given again with the same request: the same job")
+    command.add_argument("-o", "--output", metavar="FILE", help=f"wait, and {downloads.HELP}")
     command.add_argument("--json", action="store_true", help="print JSON: the ticket, with --wait the job")
     command.set_defaults(run=run)
 
@@ -58,61 +63,26 @@ def run(options: argparse.Namespace) -> int:
     if isinstance(options.wait, str) and options.text is None:
         options.text, options.wait = options.wait, math.inf
     limit = limit_seconds(options)
+    if options.output is not None and limit is None:
+        limit = math.inf
     server = Server.configured()
-    request = _request(options)
+    asked = _request(options)
     try:
-        answer = server.ask("POST", f"/v1/async/{options.operation}", request, _headers(options))
+        answer = server.ask("POST", f"/v1/async/{options.operation}", asked, _headers(options))
     except NotReached as error:
         if not error.sent:
             raise
         raise NotReached(f"{error} The job may have been taken: see `coatcheck jobs`.") from error
-    return follow(server, answer.json, wait_seconds=limit, as_json=options.json)
+    return follow(server, answer.json, wait_seconds=limit, as_json=options.json, output=options.output)
 
 
-def _request(options: argparse.Namespace) -> dict[str, Any]:
-    field = _FIELDS.get(options.operation)
-    if field is None:
-        raise Misunderstood(f"there is no operation {options.operation!r}; there are {', '.join(_FIELDS)}")
+def _request(options: argparse.Namespace) -> dict[str, Any] | Form:
     given = dict(options.set)
-    request = _content(options, field, given)
-    request |= given
     if options.model is not None:
-        request["model"] = options.model
+        given["model"] = options.model
     if options.fallback is not None:
-        request["fallbacks"] = options.fallback
-    if "model" not in request:
-        raise Misunderstood("which model? Say -m PROVIDER/MODEL; `coatcheck providers` lists them")
-    return request
-
-
-def _content(options: argparse.Namespace, field: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is asked: a whole request, or a text in its place."""
-    source: str | None = options.text
-    if source is None and field in given:
-        return {}
-    if source is None and sys.stdin.isatty():
-        raise Misunderstood("what is to be asked? Give a TEXT, @FILE, or - for standard input")
-    if source is None or source == "-":
-        text = sys.stdin.read()
-        if not text.strip():
-            raise Misunderstood("what is to be asked? Standard input is empty, and there is no TEXT and no @FILE")
-    elif source.startswith("@"):
-        try:
-            text = Path(source[1:]).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise CoatcheckError(f"{source[1:]} cannot be read: {why}") from error
-    else:
-        return _filled(options.operation, field, source)
-    try:
-        whole = json.loads(text)
-    except ValueError:
-        whole = None
-    return whole if isinstance(whole, dict) else _filled(options.operation, field, text)
-
-
-def _filled(operation: str, field: str, text: str) -> dict[str, Any]:
-    return {field: [{"role": "user", "content": text}] if operation == "chat/completions" else text}
+        given["fallbacks"] = options.fallback
+    return request(options.operation, options.text, given, options.file)
 
 
 def _headers(options: argparse.Namespace) -> dict[str, str]:

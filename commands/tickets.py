@@ -6,13 +6,22 @@ from typing import Any
 
 from .answers import code, present, print_json
 from .client import Server
+from .downloads import save
 from .options import OK, UNFINISHED
 from .terminal import Terminal
 from .watching import watch
 
 
-def follow(server: Server, ticket: dict[str, Any], *, wait_seconds: float | None, as_json: bool) -> int:
-    """Prints the ticket; or, with `wait_seconds` not None, waits for so long and prints the job. The exit code."""
+def follow(
+    server: Server,
+    ticket: dict[str, Any],
+    *,
+    wait_seconds: float | None,
+    as_json: bool,
+    output: str | None = None,
+) -> int:
+    """Prints the ticket; or, with `wait_seconds` not None, waits for so long and prints the job, or saves its answer
+    under the name `output`. The exit code."""
     id = ticket["id"]
     out, err = Terminal(sys.stdout), Terminal(sys.stderr)
     if wait_seconds is None:
@@ -32,10 +41,20 @@ def follow(server: Server, ticket: dict[str, Any], *, wait_seconds: float | None
             print_json(ticket)
         err.say(f"coatcheck: not ended within {wait_seconds:g} s; the job goes on: {_ways(id)}")
         return UNFINISHED
-    if as_json:
+    return finish(server, shown, as_json=as_json, output=output)
+
+
+def finish(server: Server, shown: dict[str, Any], *, as_json: bool, output: str | None = None) -> int:
+    """Prints the job as it is, and its answer, or saves the answer under the name `output`. The exit code."""
+    out, err = Terminal(sys.stdout), Terminal(sys.stderr)
+    if as_json and output != "-":
         print_json(shown)
-        return code(shown)
-    return present(shown, out, err)
+        exit_code = code(shown)
+    else:
+        exit_code = present(shown, out, err, answer=output is None)
+    if output is not None and "result" in shown:
+        save(server, shown, output, err)
+    return exit_code
 
 
 def _ways(id: str) -> str:

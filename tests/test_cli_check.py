@@ -43,6 +43,7 @@ def test_a_fresh_folder_passes_and_is_left_as_it_is(folder: Path, run: Any) -> N
         assert found["configuration"] == "✓ config.toml can be used; 1 provider"
         assert found["server"] == "✓ no server runs at http://127.0.0.1:9"
         assert found["database"].endswith("coatcheck.db is not there yet; the first start makes it")
+        assert found["files"] == "✓ blobs is not there yet; the first start makes it"
         assert found["keys"] == "✓ none: the server is open to this machine"
         assert found["provider echo"] == "✓ answers"
         assert os.listdir(folder) == ["config.toml"]
@@ -84,6 +85,27 @@ def test_a_database_that_nobody_owns_is_looked_at(folder: Path, run: Any, spoil:
         assert reason in lines(done)["database"]
         assert done.code == (0 if "is sound" in reason else 1)
         assert lines(done)["database"][0] == ("✓" if "is sound" in reason else "✗")
+
+    run(main())
+
+
+def test_the_folder_of_files_is_looked_at(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        (folder / "other").mkdir()
+        async with gateway(folder / "other", providers=ECHO):
+            pass
+        theirs = {"providers": ECHO, "store": {"blobs": "other/blobs"}}
+        done = await check(folder, theirs)
+        assert done.code == 1
+        assert lines(done)["files"] == f"✗ other/blobs holds those of {folder}/other/coatcheck.db"
+        (folder / "no folder").touch()
+        done = await check(folder, {"providers": ECHO, "store": {"blobs": "no folder"}})
+        assert (done.code, lines(done)["files"]) == (1, "✗ no folder cannot be written")
+        done = await check(folder, {"providers": ECHO, "store": {"blobs": "s3://bucket"}}, "--json")
+        assert done.json["findings"][0]["message"] == "[store]: blobs 's3://bucket' is not the path of a folder"
+        async with gateway(folder, providers=ECHO):
+            done = await check(folder, {"providers": ECHO})
+            assert lines(done)["files"] == "✓ blobs can be used"
 
     run(main())
 

@@ -104,7 +104,7 @@ def test_an_idempotency_key_makes_one_job_of_two_submits(folder: Path, run: Any)
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["ocr", "x"], "there is no operation 'ocr'; there are chat/completions, completions, responses, embeddings"),
+        (["dance", "x"], "there is no operation 'dance'; there are chat/completions, completions, responses, "),
         (["completions", "x"], "which model? Say -m PROVIDER/MODEL; `coatcheck providers` lists them"),
         (["completions", "-m", "echo/echo"], "what is to be asked? Standard input is empty"),
         (["completions", "-m", "echo/echo", "x", "--wait", "soon"], "--wait: 'soon' is not a duration like 90, 10m"),

@@ -114,7 +114,7 @@ def test_a_table_fits_the_terminal_and_is_coloured_unless_that_is_not_wanted(fol
     [
         (45, "PROVIDER LANE RUNNING WAITING"),
         (60, "PROVIDER LANE RUNNING WAITING MODELS"),
-        (65, "PROVIDER LANE RUNNING WAITING PACE MODELS"),
+        (70, "PROVIDER LANE RUNNING WAITING PACE MODELS"),
         (80, "PROVIDER KIND LANE RUNNING WAITING PACE MODELS"),
     ],
 )
