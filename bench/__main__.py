@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import crowd, history, million, rows, starts, streams, throughput, waiters
+from . import crowd, history, million, rows, starts, streams, throughput, uploads, waiters
 from .rows import Measured, Row
 
 
@@ -33,6 +33,7 @@ MEASUREMENTS = (
     Measurement(rows=(rows.JWT,), take=throughput.with_tokens),
     Measurement(rows=(rows.WAITERS_MEMORY, rows.WAITERS_LAG, rows.WAITERS_WOKEN), take=waiters.waiters),
     Measurement(rows=(rows.STREAMS_MEMORY, rows.STREAMS_LAG, rows.STREAMS_LATE), take=streams.streams),
+    Measurement(rows=(rows.UPLOADS_MEMORY,), take=uploads.uploads),
     Measurement(rows=(rows.HELD, rows.HELD_MEMORY), take=crowd.held),
     Measurement(rows=(rows.HELD_TWICE, rows.HELD_TWICE_MEMORY), take=crowd.held_twice, long=True),
     Measurement(rows=(rows.PENDING_START,), take=starts.first_claim),

@@ -6,11 +6,10 @@ Those of GET /waits/{id} and /streams/{id} wait, each for a future of its own, u
 """
 
 import asyncio
+import resource
 import sys
 
 from aiohttp import web
-
-from coatcheck.app import raise_descriptor_limit
 
 _ACCEPTED = (
     b'{"id":"3c90c3cc-0d44-4b50-8888-8dd25736052a","request_id":"d9a6b3a8-7c39-4a0e-a1f0-2c0d4c1a53f1",'
@@ -62,7 +61,9 @@ class Waiting:
 
 
 def main(port: int) -> None:
-    raise_descriptor_limit()
+    # Every connection holds one.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     app = web.Application()
     app.add_routes([web.post("/jobs", _post), web.get("/jobs/{id}", _get), web.get("/healthz", _get)])
     app.add_routes(Waiting().routes())

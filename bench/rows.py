@@ -81,6 +81,10 @@ WAITERS_WOKEN = Row(
     name="waiters_woken", title="from a job's end to its waiter's answer, p99, 5,000 at once", budget=2, aim=1,
     less_is_better=True, unit="s",
 )  # fmt: skip
+UPLOADS_MEMORY = Row(
+    name="uploads_memory", title="memory of 20 uploads of 100 MB at once", budget=100, aim=50, less_is_better=True,
+    unit="MB",
+)  # fmt: skip
 STREAMS_MEMORY = Row(
     name="streams_memory", title="memory an event stream, beyond a bare handler's", budget=15, aim=10,
     less_is_better=True, unit="kB",

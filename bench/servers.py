@@ -149,6 +149,17 @@ class Server:
         """Bytes that belong to this process alone."""
         return int(psutil.Process(self._process.pid).memory_full_info().uss)
 
+    def peak(self) -> int:
+        """The most bytes it had in memory, what it shares included, since `forget_peak`."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
+    def forget_peak(self) -> int:
+        """From now on `peak` counts anew; what it begins with."""
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+        return self.peak()
+
     def cpu_seconds(self) -> float:
         """Of all of its threads, in user and kernel."""
         times = psutil.Process(self._process.pid).cpu_times()

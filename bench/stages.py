@@ -21,7 +21,8 @@ from aiohttp.test_utils import make_mocked_request
 
 from coatcheck.app import create_app
 from coatcheck.engine import trace
-from coatcheck.engine.jobs import Outcome, State, Submission, new_id
+from coatcheck.engine.ids import new_id
+from coatcheck.engine.jobs import Outcome, State, Submission
 from coatcheck.engine.targets import resolve
 from coatcheck.handlers import auth, bodies, headers, tickets
 from coatcheck.handlers.browsers import guard, host_rule

@@ -9,12 +9,11 @@ that asks for a stream is then told the time, several times a second.
 import asyncio
 import json
 import random
+import resource
 import sys
 import time
 
 from aiohttp import web
-
-from coatcheck.app import raise_descriptor_limit
 
 _ANSWER = (
     b'{"id":"chatcmpl-1","object":"chat.completion","created":0,"model":"slow","choices":[{"index":0,'
@@ -91,7 +90,9 @@ async def _application() -> web.Application:
 
 
 def main(port: int) -> None:
-    raise_descriptor_limit()
+    # Every connection holds one.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     web.run_app(_application(), host="127.0.0.1", port=port, access_log=None, print=None, backlog=4096)
 
 
