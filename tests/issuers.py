@@ -12,6 +12,8 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from .clients import Client
+
 ISSUER = "https://login.example.com/"
 
 
@@ -86,3 +88,19 @@ class Issuer:
 
     async def _elsewhere(self, _request: web.Request) -> web.Response:
         return web.Response(body=keys("stranger"))
+
+
+def jwt_auth(**more: Any) -> dict[str, Any]:
+    """An `[auth]` table that takes the issuer's tokens."""
+    return {"jwt": {"issuer": ISSUER, "audience": "coatcheck", **more}}
+
+
+def bearer(value: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {value}"}
+
+
+async def owner(c: Client, headers: Mapping[str, str]) -> str:
+    """Who owns what is submitted so."""
+    ticket = await c.served.gateway.store.ticket(await c.submit("embeddings", headers=headers), None)
+    assert ticket is not None
+    return ticket.job.owner

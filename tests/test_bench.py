@@ -18,6 +18,7 @@ from bench.load import FRESH, Load, drive
 from bench.loading import chat, raw
 from bench.rounds import Rounds
 from bench.rows import Measured, Row
+from bench.senders import send
 from bench.servers import KEY
 from bench.watch import watch
 from coatcheck.engine.jobs import State
@@ -173,6 +174,26 @@ def test_a_stream_that_breaks_off_fails_the_watching_client() -> None:
                 await watch(port, "/jobs/*/events", ["a"])
 
     asyncio.run(main())
+
+
+def test_each_uploading_client_sends_a_whole_file() -> None:
+    sizes: list[int] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        form = await request.post()
+        assert form["model"] == "busy/hang"
+        recording = form["file"]
+        assert isinstance(recording, web.FileField)
+        sizes.append(len(recording.file.read()))
+        return web.Response(status=202)
+
+    async def main() -> None:
+        async with served(answer) as port:
+            sent = await asyncio.to_thread(send, port, 3, 300_000, "busy/hang")
+            assert sent.statuses == {"202": 3}
+
+    asyncio.run(main())
+    assert sizes == [300_000] * 3
 
 
 def test_a_ratio_is_the_median_over_the_pairs_and_not_that_of_the_medians() -> None:

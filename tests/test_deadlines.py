@@ -7,7 +7,7 @@ import orjson
 
 from coatcheck.engine.calls import OnInterrupt
 from coatcheck.engine.jobs import SECOND, State
-from coatcheck.providers.openai import OpenAIOptions, OpenAIProvider
+from coatcheck.providers.openai.provider import OpenAIOptions, OpenAIProvider
 
 from .jobs import Hands, add, back, counted, echo, found, opened, pooled, submission, take, told, until
 from .servers import Upstream, chat

@@ -1,32 +1,38 @@
 """The README's requests, as they stand, against a real gateway; on the echo provider, so that they cost nothing."""
 
+import asyncio
 import re
 import shlex
+import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .clients import Client, client
+from .clients import FORMS, REQUESTS, client
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 SERVER = "localhost:8080"
-#: Models of the README, and what stands for them here.
-MODELS = {"local/qwen2.5-coder-0.5b-instruct": "echo/echo"}
+#: What stands here for any local model.
+STAND_IN = "echo/echo"
+OPERATIONS = (*REQUESTS, *FORMS)
 
 
 @dataclass
 class Curl:
     """A command line of curl, as far as the README uses it."""
 
+    folder: Path
     method: str = "GET"
     path: str = ""
-    body: bytes | None = None
+    body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    output: str | None = None
 
     @classmethod
-    def parse(cls, words: list[str]) -> "Curl":
-        found, rest = cls(), iter(words[1:])
+    def parse(cls, words: list[str], folder: Path) -> "Curl":
+        found, rest = cls(folder), iter(words[1:])
         for word in rest:
             if word == "-X":
                 found.method = next(rest)
@@ -34,35 +40,48 @@ class Curl:
                 name, _, value = next(rest).partition(": ")
                 found.headers[name] = value
             elif word == "-d":
-                found.method, found.body = "POST", next(rest).encode()
+                found.method, found.body = "POST", found.content(next(rest))
+            elif word == "-F":
+                found.add(*next(rest).split("=", 1))
+            elif word == "-o":
+                found.output = next(rest)
             elif not word.startswith("-"):
                 found.path = word.removeprefix(SERVER)
         return found
 
+    def content(self, value: str) -> bytes:
+        return (self.folder / value[1:]).read_bytes() if value.startswith("@") else value.encode()
+
+    def add(self, name: str, value: str) -> None:
+        self.method = "POST"
+        self.body = {**(self.body or {}), name: self.content(value) if value.startswith("@") else value}
+
 
 def commands() -> Iterator[str]:
-    """The commands that ask the server, one after the other, with lines joined that belong together."""
+    """The commands that ask the server or make what it is asked, one after the other, with lines joined that belong
+    together."""
     for block in re.findall(r"(?:^    .*\n(?:^\n(?=    ))?)+", README, re.MULTILINE):
         text = re.sub(r"^    ", "", block, flags=re.MULTILINE)
-        yield from re.findall(r"^curl (?:\\\n|[^\n']|'[^']*')*", text, re.MULTILINE)
-
-
-async def asked(c: Client, command: str, id: str) -> Any:
-    for model, stand_in in MODELS.items():
-        command = command.replace(model, stand_in)
-    curl = Curl.parse(shlex.split(re.sub(r"\bID\b", id, command.replace("\\\n", " "))))
-    assert curl.path.startswith("/v1/async/"), command
-    return await c.ask(curl.method, curl.path, curl.body, curl.headers)
+        yield from re.findall(r"^(?:curl|echo) (?:\\\n|[^\n']|'[^']*')*", text, re.MULTILINE)
 
 
 def test_every_request_of_the_readme_is_answered_as_it_says(folder: Path, run: Any) -> None:
+    page = folder / "coatcheck-demo" / "page.png"
+    page.parent.mkdir()
+    page.write_bytes(b"a page")
+    asked_for: set[str] = set()
+
     async def main() -> None:
         async with client(folder) as c:
             id = ""
-            requests = [*commands()]
-            assert len(requests) >= 10
-            for command in requests:
-                answer = await asked(c, command, id)
+            for command in commands():
+                command = re.sub(r"\blocal/[\w.-]+", STAND_IN, command)
+                if command.startswith("echo "):
+                    made = await asyncio.create_subprocess_exec("bash", "-c", command, cwd=folder)
+                    assert await made.wait() == 0
+                    continue
+                curl = Curl.parse(shlex.split(re.sub(r"\bID\b", id, command.replace("\\\n", " "))), folder)
+                answer = await c.ask(curl.method, curl.path, curl.body, curl.headers)
                 if "/events" in command:
                     assert b"event: completed" in answer.text
                 elif "/cancel" in command or "/retry" in command:
@@ -71,10 +90,29 @@ def test_every_request_of_the_readme_is_answered_as_it_says(folder: Path, run: A
                     assert answer.status == 204
                 else:
                     assert answer.status in (200, 202), (command, answer.text)
-                if answer.status == 202:
+                if curl.output is not None:
+                    (folder / curl.output).write_bytes(answer.text)
+                elif curl.method == "POST" and curl.path.removeprefix("/v1/async/") in OPERATIONS:
+                    asked_for.add(curl.path.removeprefix("/v1/async/"))
                     id = answer.json["id"]
 
     run(main())
+    assert asked_for == set(OPERATIONS), "it shows each operation"
+
+
+def test_the_python_of_the_readme_runs(folder: Path, run: Any) -> None:
+    (script,) = re.findall(r"^(    from openai .*?\n)\n", README, re.MULTILINE | re.DOTALL)
+    script = re.sub(r"\blocal/[\w.-]+", STAND_IN, textwrap.dedent(script))
+
+    async def main() -> None:
+        async with client(folder) as c:
+            ran = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", script.replace(f"http://{SERVER}", c.served.url), cwd=folder
+            )
+            assert await ran.wait() == 0
+
+    run(main())
+    assert (folder / "ready.mp3").stat().st_size > 0
 
 
 def test_every_command_line_of_the_readme_is_understood() -> None:
