@@ -152,11 +152,15 @@ class Batches:
                 continue
             if not self._waiting:
                 continue
-            batch, self._waiting = self._waiting[: self._max_items], self._waiting[self._max_items :]
-            self._bytes -= sum(size for *_, size in batch)
-            if self._bytes <= self._max_bytes:
-                self._room.set()
-            await self._carry_out(batch)
+            # Not in a variable: what was answered may be large, and the next batch may come late.
+            await self._carry_out(self._take())
+
+    def _take(self) -> Sequence[_Item]:
+        batch, self._waiting = self._waiting[: self._max_items], self._waiting[self._max_items :]
+        self._bytes -= sum(size for *_, size in batch)
+        if self._bytes <= self._max_bytes:
+            self._room.set()
+        return batch
 
     async def _do(self, chore: Callable[[aiosqlite.Connection], Awaitable[Any]], future: asyncio.Future[Any]) -> None:
         try:

@@ -5,9 +5,11 @@ commit of the job that it belongs to. A file without a row is therefore of no us
 """
 
 import asyncio
+import errno
 import hashlib
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +29,8 @@ T = TypeVar("T")
 #: What is written at once, off the loop; less waits in memory.
 _PIECE_BYTES = 262_144
 _THREADS = 4
+#: What clients leave of a disk for results and for the database: a twentieth of it, and no more than so much.
+_SPARE_SHARE, _SPARE_BYTES = 20, 1_073_741_824
 #: The file that names the database, by its way from here: both may move together.
 _NOTE = "database"
 
@@ -81,10 +85,16 @@ class Blobs:
         return self.folder / id[:2] / id
 
     def new(
-        self, media_type: str, most: int | None = None, too_large: Callable[[int], CoatcheckError] = _too_large
+        self,
+        media_type: str,
+        most: int | None = None,
+        too_large: Callable[[int], CoatcheckError] = _too_large,
+        *,
+        spares: bool = False,
     ) -> "Incoming":
-        """A file to be written, of at most that many bytes; `too_large` makes the error that says so."""
-        return Incoming(self, media_type, most, too_large)
+        """A file to be written, of at most that many bytes; `too_large` makes the error that says so. `spares`: it is
+        not what fills the disk."""
+        return Incoming(self, media_type, most, too_large, spares)
 
     async def discard(self, *blobs: Blob) -> None:
         """Removes files that no row names. What cannot be removed is so at the next start."""
@@ -150,12 +160,18 @@ class Incoming:
     """A file that is being written: `async with blobs.new(…) as file: await file.write(…)`, then `file.blob`."""
 
     def __init__(
-        self, blobs: Blobs, media_type: str, most: int | None, too_large: Callable[[int], CoatcheckError]
+        self,
+        blobs: Blobs,
+        media_type: str,
+        most: int | None,
+        too_large: Callable[[int], CoatcheckError],
+        spares: bool,
     ) -> None:
         self._blobs = blobs
         self._media_type = media_type
         self._most = most
         self._too_large = too_large
+        self._spares = spares
         self._id = new_id()
         if blobs.begun is not None:
             blobs.begun.add(self._id)
@@ -235,6 +251,8 @@ class Incoming:
     def _write(self, piece: bytearray) -> None:
         if self._dropped:
             return
+        if self._spares and _is_scarce(self._blobs.folder):
+            raise OSError(errno.ENOSPC, "the disk is almost full")
         if self._file is None:
             self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
         with memoryview(piece) as view:
@@ -242,6 +260,11 @@ class Incoming:
             written = 0
             while written < len(view):
                 written += self._file.write(view[written:])
+
+
+def _is_scarce(folder: Path) -> bool:
+    disk = shutil.disk_usage(folder)
+    return disk.free < min(disk.total // _SPARE_SHARE, _SPARE_BYTES)
 
 
 def _sync(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from urllib.parse import quote
 
 import aiosqlite
 
@@ -43,8 +44,11 @@ async def connect(path: Path, durability: str) -> list[aiosqlite.Connection]:
 
 
 def look(path: Path) -> sqlite3.Connection:
-    """One more connection that cannot write, to be used by one thread at a time."""
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    """One more connection that cannot write, to be used by one thread at a time.
+
+    Raises `sqlite3.Error` if the file is gone: it is not made anew.
+    """
+    db = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, isolation_level=None, check_same_thread=False)
     try:
         db.executescript(_READS)
     except BaseException:

@@ -82,6 +82,19 @@ async def cancel_attended(db: Connection, items: Sequence[tuple[int, bool]]) -> 
     return [await _cancel(db, rows, now, "client_gone", keep_request), *([] for _ in items[1:])]
 
 
+async def detach(db: Connection, items: Sequence[tuple[str, int]]) -> Sequence[None]:
+    """Attended jobs go on without their clients; an item is a job's id, and for how many seconds its outcome is kept at
+    least."""
+    await db.executemany(
+        "DELETE FROM attended WHERE seq = (SELECT seq FROM job WHERE id = ?)", [(id,) for id, _ in items]
+    )
+    await db.executemany(
+        "UPDATE job SET ttl_seconds = MAX(ttl_seconds, ?) WHERE id = ? AND completed_at IS NULL",
+        [(ttl_seconds, id) for id, ttl_seconds in items],
+    )
+    return [None] * len(items)
+
+
 async def _cancel(
     db: Connection, rows: Iterable[Iterable[Any]], now: int, reason: str, keep_request: bool
 ) -> list[Job]:

@@ -81,6 +81,8 @@ class Pool:
         self._idle = asyncio.Event()
         self._idle.set()
         self._hurry = asyncio.Event()
+        #: Why nothing can be claimed in a lane in which something waits.
+        self._unclaimable: dict[str, str] = {}
         #: Whether submits are taken.
         self.accepting = False
         self._stopping = False
@@ -93,6 +95,11 @@ class Pool:
     def running(self) -> int:
         """Jobs in a slot."""
         return len(self._running)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why jobs that wait cannot begin; None if they can."""
+        return next(iter(self._unclaimable.values()), None)
 
     async def start(self) -> None:
         """Settles what an earlier process left behind, then goes on with what waits."""
@@ -225,13 +232,16 @@ class Pool:
         while not self._stopping:
             turns = lane.plan()
             if not turns:
+                self._unclaimable.pop(lane.name, None)
                 await lane.wanted()
                 continue
             jobs: list[Job] = []
             try:
                 jobs = await self._store.claim(lane.name, turns)
+                self._unclaimable.pop(lane.name, None)
             except CoatcheckError as error:
                 log.error("lane %s: nothing could be claimed: %s", lane.name, error)
+                self._unclaimable[lane.name] = error.message
                 await asyncio.sleep(_CLAIM_AGAIN_SECONDS)
             finally:
                 lane.settle(turns, jobs)

@@ -1,4 +1,4 @@
-"""Whether the server can accept a job and keep it: what `/readyz` answers."""
+"""Whether the server can accept a job, keep it and begin it: what `/readyz` answers."""
 
 import asyncio
 import time
@@ -32,10 +32,13 @@ class Readiness:
         self._asking: asyncio.Task[None] | None = None
 
     async def trouble(self) -> str | None:
-        """Why no job can be accepted or kept at the moment; None if one can. A row was written and committed to know
-        it, within the last second."""
+        """Why no job can be accepted, kept or begun at the moment; None if one can. A row was written and committed to
+        know it, within the last second."""
         if not self._pool.accepting:
             return "the server is stopping or has not started yet"
+        if (trouble := self._pool.trouble) is not None:
+            # A full disk may have room for a row, and none for a claim.
+            return trouble
         if self._answered_at is None or self._now() - self._answered_at > _REUSE_SECONDS:
             if self._asking is None:
                 self._asking = asyncio.create_task(self._ask(), name="coatcheck readiness")

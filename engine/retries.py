@@ -64,7 +64,7 @@ def after(
     if isinstance(failure, Unusable | Fault):
         return failed(job, failure)
     # What failed then is the asking, not the call.
-    asking = goes_on and _passing(failure)
+    asking = goes_on and passing(failure)
     if isinstance(failure, Interrupted | TimedOut) and on_interrupt is OnInterrupt.FAIL and not asking:
         return failed(job, failure)
     refund = 1 if asking or isinstance(failure, NotConnected | NotConfigured) else 0
@@ -83,7 +83,7 @@ def after(
         delay = max(delay, failure.retry_after)
     patient = delay <= MAX_RETRY_AFTER_SECONDS
     run_at = now + int(min(delay, MAX_RETRY_AFTER_SECONDS) * SECOND)
-    again = _passing(failure) and patient and job.tries <= policy.retries
+    again = passing(failure) and patient and job.tries <= policy.retries
     lost = asking and isinstance(failure, Interrupted | NotConnected)
     if (again or lost) and run_at < deadline(job, settings, now):
         return Release(
@@ -148,7 +148,7 @@ def describe(failure: CallFailed) -> dict[str, object]:
     return found
 
 
-def _passing(failure: CallFailed) -> bool:
+def passing(failure: CallFailed) -> bool:
     """Whether the same provider may well succeed a little later."""
     if isinstance(failure, TimedOut | NotConfigured | Refused):
         return False

@@ -156,6 +156,10 @@ class Store:
         there are none, at a start: their clients are gone with the process before."""
         return await self._writes.ask(ends.cancel_attended, (self._clock.now(), keep_request))
 
+    async def detach(self, id: str, ttl_seconds: int) -> None:
+        """An attended job goes on without its clients; its outcome is kept for that long at least."""
+        await self._writes.ask(ends.detach, (id, ttl_seconds))
+
     async def delete(self, id: str, owner: str | None) -> bool:
         """ended → gone, for one job. False if there is none that has ended, or it is another owner's (None: any)."""
         gone: bool = await self._writes.ask(ends.delete, (id, owner))

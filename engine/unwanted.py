@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Mapping
 from contextvars import Context
 from typing import Any
 
-from . import trace
+from . import retries, trace
 from .calls import Call, Provider, Resumes
 from .errors import CallFailed, CoatcheckError
 from .jobs import Checkpoint, Job
@@ -15,8 +15,10 @@ from .store import Store
 
 log = logging.getLogger(__name__)
 
-#: Seconds that a provider may take to be told.
+#: Seconds that a provider may take to be told, and all of them when this process ends.
 _PATIENCE_SECONDS = 10.0
+#: How often one is told that does not listen for the moment.
+_TRIES = 3
 #: Providers' jobs that are ended at once.
 _AT_ONCE = 32
 
@@ -45,9 +47,14 @@ class Unwanted:
             self._spawn(self._look(job.seq))
 
     async def close(self) -> None:
-        """Waits until what is being told was."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Waits until what is being told was, but not for long: what is left is told at the next start."""
+        if self._tasks:
+            _, left = await asyncio.wait(self._tasks, timeout=_PATIENCE_SECONDS)
+            for task in left:
+                task.cancel()
+            if left:
+                log.warning("%d providers' jobs that are not wanted are told of at the next start", len(left))
+                await asyncio.wait(left)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         # In a context of its own: the lines of its log are about its job, not about the request that led here.
@@ -80,7 +87,7 @@ class Unwanted:
         )
         try:
             async with self._slots, asyncio.timeout(_PATIENCE_SECONDS):
-                await provider.abandon(call)
+                await _abandon(provider, call)
             await self._store.told(job.seq, checkpoint.value)
         except TimeoutError:
             log.warning("job %s: provider %s was not told in time that it is not wanted", job.id, target.provider)
@@ -92,3 +99,14 @@ class Unwanted:
             log.exception("job %s: provider %s could not be told that it is not wanted", job.id, target.provider)
         else:
             log.info("job %s: provider %s was told that it is not wanted", job.id, target.provider)
+
+
+async def _abandon(provider: Resumes, call: Call) -> None:
+    for tries in range(1, _TRIES + 1):
+        try:
+            await provider.abandon(call)
+            break
+        except CallFailed as failure:
+            if tries == _TRIES or not retries.passing(failure):
+                raise
+            await asyncio.sleep(max(retries.backoff(tries), failure.retry_after or 0.0))

@@ -33,7 +33,8 @@ class Attendance:
 
     async def end(self, request: web.Request, store: Store, pool: Pool, id: str, *, attended: bool) -> Ticket | None:
         """The job when it has ended; None if its client went first, or the server stops. `attended`: it is given up,
-        that is cancelled, when nobody waits for it any more; who asks for the same job later is one of those who wait.
+        that is cancelled, when nobody waits for it any more; who asks for the same job later is one of those who wait,
+        unless it has been released.
 
         Raises `JobNotFound` if the job is deleted meanwhile.
         """
@@ -52,6 +53,10 @@ class Attendance:
             await asyncio.shield(giving_up)
         return ended
 
+    def release(self, id: str) -> bool:
+        """The job goes on without those who wait for it; False if it does so anyway."""
+        return self._attending.pop(id, None) is not None
+
     async def _wait(self, request: web.Request, store: Store, pool: Pool, id: str) -> Ticket | None:
         with pool.watchers.end_of(id) as bell, self._looked_after(request, bell):
             while True:
@@ -65,6 +70,8 @@ class Attendance:
                 await bell.rung(_LONG_SECONDS)
 
     def _leave(self, pool: Pool, id: str, *, ended: bool) -> asyncio.Task[None] | None:
+        if id not in self._attending:
+            return None
         self._attending[id] -= 1
         if self._attending[id] > 0:
             return None

@@ -36,11 +36,11 @@ async def read(request: web.BaseRequest, blobs: Blobs, fields: Mapping[str, Uplo
     reader = _Reader(Parts(request, server.max_form_bytes), blobs, fields, server.max_upload_bytes)
     try:
         await reader.run()
+        files, spare = _chosen(reader.files)
+        await blobs.discard(*(file.blob for file in spare))
     except BaseException:
         await blobs.discard(*(file.blob for files in reader.files.values() for file in files))
         raise
-    files, spare = _chosen(reader.files)
-    await blobs.discard(*(file.blob for file in spare))
     return Form(texts=reader.texts, files=files)
 
 
@@ -62,7 +62,9 @@ class _Reader:
             if field is None:
                 await self._text(part)
             elif part.file_name is None and _is_text(part):
-                raise InvalidRequest(f"{name}: expected a file, got a text (curl: -F {name}=@…)", param=name)
+                # An empty text is what some clients send for a field that is not set.
+                if await self._parts.read():
+                    raise InvalidRequest(f"{name}: expected a file, got a text (curl: -F {name}=@…)", param=name)
             else:
                 await self._file(part, name, field)
 
@@ -95,7 +97,8 @@ class _Reader:
                 raise InvalidRequest(f"{name}: the file {file_name!r} is empty", param=name)
             # What a browser sends for a file that was not chosen.
             return
-        async with self._blobs.new(media_types.of(part.media_type, file_name), self._most, _too_large) as incoming:
+        media_type = media_types.of(part.media_type, file_name)
+        async with self._blobs.new(media_type, self._most, _too_large, spares=True) as incoming:
             while data:
                 await incoming.write(data)
                 data = await self._parts.read()

@@ -55,7 +55,7 @@ def ask(operation: Operation, vendor: Vendor, path: str) -> Handler:
         if id := request.headers.get(_ASYNC_ID):
             return await _collect(request, gateway, who, operation, vendor, id)
         keeps = _keeps(request.headers)
-        work = vendor.fitted(gateway, await wanted(request, gateway, who, operation))
+        work = await wanted(request, gateway, who, operation)
         if request.headers.get(_ASYNC, "").strip().lower() not in _NO:
             return await _promise(request, gateway, who, vendor, work)
         return await _attend(request, gateway, who, vendor, work, keeps=keeps)

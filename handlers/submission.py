@@ -114,6 +114,9 @@ async def _submit(
         return Taken(submission.id, ticket, dict(limits), submission), True
     if known.fingerprint != repeat.fingerprint:
         raise KeyReused(param="Idempotency-Key")
+    if not attended and gateway.attendance.release(known.job_id):
+        # Whoever else waits for it may go: the outcome is promised to this one.
+        await gateway.store.detach(known.job_id, submission.ttl_seconds)
     return Taken(known.job_id, known.answer, {**limits, "Idempotency-Replayed": "true"}, submission), False
 
 

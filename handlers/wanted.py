@@ -13,7 +13,7 @@ from ..engine.jobs import Attached
 from ..engine.keys import Caller
 from ..engine.targets import Target, resolve
 from ..schemas.operations import Loaded, Operation
-from . import bodies, forms, rates
+from . import bodies, rates
 from .gateway import Gateway
 
 # Looked up in every submit: it need not be compared letter by letter.
@@ -75,6 +75,9 @@ async def _of_form(request: web.Request, gateway: Gateway, who: Caller, operatio
     if not keyed:
         # What repeats an earlier submit is answered all the same.
         rates.foresee(gateway, who)
+    # Not imported where nobody sends forms: what it is read with takes a thirtieth of a start.
+    from . import forms
+
     form = await forms.read(request, gateway.blobs, operation.files, gateway.config.server)
     try:
         loaded = operation.load_form(form.texts, {file.role for file in form.files})

@@ -1,7 +1,9 @@
 """Group commit: an answer follows the commit, and of many that share one, each answers for itself alone."""
 
 import asyncio
+import gc
 import sqlite3
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -44,6 +46,26 @@ async def erase(db: aiosqlite.Connection, texts: Sequence[str]) -> Sequence[None
 
 def notes(folder: Path) -> list[str]:
     return [text for (text,) in rows(folder / "notes.db", "SELECT text FROM note ORDER BY rowid")]
+
+
+def test_what_was_answered_is_not_kept(folder: Path, run: Run) -> None:
+    class Large:
+        """Can be looked after, as bytes cannot."""
+
+    async def read(_: aiosqlite.Connection, items: Sequence[None]) -> Sequence[Large]:
+        return [Large() for _ in items]
+
+    async def main() -> None:
+        async with batches(folder) as made:
+            answers = [made.ask(read, None) for _ in range(3)]
+            kept = [weakref.ref(await answer) for answer in answers]
+            del answers
+            # The batch has ended when the next one has begun to be waited for.
+            await asyncio.sleep(0)
+            gc.collect()
+            assert [large() for large in kept] == [None] * 3
+
+    run(main())
 
 
 def test_a_submit_is_answered_after_its_commit_and_not_before(folder: Path, run: Run) -> None:

@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import os
 import resource
+import shutil
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -49,6 +51,30 @@ def test_a_file_is_what_was_written_in_whatever_pieces(sizes: tuple[int, ...], f
             assert path.stat().st_mode & 0o077 == 0, "other users may read it"
             assert on_disk(folder) == {file.blob.id}
             assert store.blobs.size_bytes == len(whole)
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "scarce"),
+    [(2**40, 2**30, False), (2**40, 2**30 - 1, True), (2000, 100, False), (2000, 99, True)],
+)
+def test_what_clients_send_leaves_room_on_the_disk_for_results(
+    total: int, free: int, scarce: bool, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with opened(folder) as store:
+            left = [total, free]
+            monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=left[0], free=left[1]))
+            async with store.blobs.new("image/png") as result:
+                await result.write(b"x" * PIECE)
+            left[1] = total
+            with pytest.raises(StoreUnavailable, match="almost full") if scarce else nullcontext():
+                async with store.blobs.new("image/png", spares=True) as file:
+                    await file.write(b"x" * PIECE)
+                    left[1] = free
+            assert len(on_disk(folder)) == (1 if scarce else 2)
+            assert not list(store.blobs.incoming.iterdir())
 
     run(main())
 

@@ -378,6 +378,47 @@ def test_a_stop_does_not_wait_for_ever_for_a_vendor_that_is_being_told(
     run(main())
 
 
+def test_a_stop_has_one_patience_for_all_that_are_to_be_told(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(unwanted, "_AT_ONCE", 1)
+
+    async def main() -> None:
+        bureau = Bureau()
+        bureau.patient.clear()
+        async with opened(folder) as store, pooled(store, bureau) as pool:
+            for _ in range(3):
+                await pool.submit(asked := asked_of())
+                await bureau.asked.get()
+                await pool.cancel(asked.id, None)
+            await bureau.abandoned.get()
+            monkeypatch.setattr(unwanted, "_PATIENCE_SECONDS", 0.01)
+            await pool.drain(0)
+            assert (bureau.abandoned.empty(), len(standing(folder))) == (True, 3)
+        assert "3 providers' jobs that are not wanted are told of at the next start" in caplog.text
+
+    run(main())
+
+
+@pytest.mark.parametrize("refusal", [CallFailed("slow down", status=429), NotConnected(), Interrupted()])
+def test_a_vendor_that_does_not_listen_for_a_moment_is_told_again(refusal: CallFailed, folder: Path, run: Run) -> None:
+    class Busy(Bureau):
+        async def abandon(self, call: Call) -> None:
+            self.refusal = refusal if self.abandoned.qsize() < 2 else None
+            await super().abandon(call)
+
+    async def main() -> None:
+        bureau = Busy()
+        async with opened(folder) as store, pooled(store, bureau) as pool:
+            await pool.submit(asked := asked_of())
+            await bureau.asked.get()
+            await pool.cancel(asked.id, None)
+            await pool.drain(0)
+            assert (bureau.abandoned.qsize(), standing(folder)) == (3, [])
+
+    run(main())
+
+
 def test_a_value_means_nothing_at_another_target(folder: Path, run: Run) -> None:
     async def main() -> None:
         bureau, second = Bureau(), Bureau("second")

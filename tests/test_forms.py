@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -70,6 +72,17 @@ def test_a_files_type_is_what_the_client_said_or_what_its_name_suggests(
             data.add_field("file", b"\0", filename=name, content_type=said)
             answer = await c.ask("POST", TRANSCRIBE, data, WAIT)
             assert answer.json["result"]["text"] == f"{name}: {media_type}, 1 bytes"
+
+    run(main())
+
+
+def test_a_file_that_is_an_empty_text_is_not_there(folder: Path, run: Run) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            form = filed(("image", b"x", "a.png"), mask="", prompt="anew")
+            answer = await c.ask("POST", "/v1/async/images/edits", form, WAIT)
+            assert answer.json["status"] == "completed", answer.text
+            assert refused(await c.ask("POST", TRANSCRIBE, filed(file="")))[1] == "file is required"
 
     run(main())
 
@@ -239,6 +252,21 @@ def test_who_may_not_submit_is_refused_before_the_form_is_read(folder: Path, run
             c.served.gateway.pool.accepting = False
             status, body = await unread(c, key)
             assert (status, b"the server is stopping" in body) == (503, True)
+
+    run(main())
+
+
+def test_an_upload_leaves_room_on_the_disk_for_what_waits(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=2**40, free=2**29))
+            answer = await c.ask("POST", TRANSCRIBE, filed(("file", b"x", "a")))
+            assert refused(answer) == (503, "files cannot be kept: the disk is almost full", None)
+            assert kept(folder) == []
+            spoken = await c.ask("POST", "/v1/async/audio/speech", request("audio/speech"), WAIT)
+            assert spoken.json["status"] == "completed"
 
     run(main())
 

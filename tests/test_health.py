@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
+from coatcheck.engine import pool
 from coatcheck.engine.readiness import Readiness
 
 from .clients import ECHO, client
@@ -79,6 +81,34 @@ def test_a_full_disk_is_not_ready_and_a_disk_with_room_is_again(folder: Path, ru
             resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             assert await ready(200) == READY
             assert await server.terminate() == 0
+
+    run(main())
+
+
+def test_a_server_that_cannot_begin_what_waits_is_not_ready(
+    folder: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_CLAIM_AGAIN_SECONDS", 0.01)
+
+    def statement(sql: str) -> None:
+        with closing(sqlite3.connect(folder / "coatcheck.db")) as db:
+            db.execute(sql)
+
+    async def main() -> None:
+        async with client(folder) as c:
+
+            async def ready(status: int) -> Any:
+                async with asyncio.timeout(10):
+                    while (answer := await c.ask("GET", "/readyz")).status != status:
+                        pass
+                return answer.json
+
+            statement("CREATE TRIGGER no BEFORE UPDATE OF state ON job BEGIN SELECT RAISE(ABORT, 'no claims'); END")
+            id = await c.submit()
+            assert "no claims" in (await ready(503))["reason"]
+            statement("DROP TRIGGER no")
+            assert (await c.ended(id)).json["status"] == "completed"
+            assert await ready(200) == READY
 
     run(main())
 

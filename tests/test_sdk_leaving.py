@@ -147,6 +147,37 @@ def test_the_job_of_two_who_wait_goes_with_the_last_of_them(folder: Path, run: A
     run(main())
 
 
+@pytest.mark.parametrize("more", [None, {"x-bf-async": "true"}, GOES_ON])
+def test_a_job_that_is_promised_to_a_repeat_goes_on_without_who_waited_first(
+    folder: Path, run: Any, more: dict[str, str] | None
+) -> None:
+    async def main() -> None:
+        key = {"Idempotency-Key": "k"}
+        async with waiting_at(folder, **key) as (_, c, first):
+            if more is GOES_ON:
+                second = Caller(c.served.url, CHAT, "up/gpt", {**key, **GOES_ON})
+                await waiting(c, 2)
+                second.close()
+                await waiting(c, 1)
+            else:
+                body = {"model": "up/gpt", "max_tokens": 9, "messages": HELLO}
+                path = CHAT if more else "/v1/async/chat/completions"
+                promised = await c.ask("POST", path, body, {**key, **(more or {})})
+                assert promised.headers["Idempotency-Replayed"] == "true"
+            # Nor does it go with a server that is killed.
+            assert await c.served.gateway.store.attended() == 0
+            first.close()
+            await waiting(c, 0)
+            # What is written now is written after whatever the going of the first has written.
+            other = await c.submit("chat/completions", "up/gpt")
+            job = next(job for job in await jobs(c) if job["id"] != other)
+            assert job["status"] == "processing"
+            plan = (await c.ask("GET", f"/v1/async/jobs/{job['id']}?include=plan")).json["plan"]
+            assert plan["ttl_seconds"] == 3600, "it is to be collected"
+
+    run(main())
+
+
 def test_who_joins_a_job_that_nobody_waited_for_does_not_take_it_along(folder: Path, run: Any) -> None:
     async def main() -> None:
         async with Upstream(never) as up, client(folder, providers={"up": {"kind": "openai", "base_url": up.url}}) as c:
