@@ -1,8 +1,6 @@
 """What `coatcheck check` finds of the providers: each is asked whether it is there."""
 
 import asyncio
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +9,7 @@ from coatcheck.handlers.auth import is_loopback
 from coatcheck.providers.http import HttpOptions
 from coatcheck.providers.kinds import KINDS
 from coatcheck.providers.openai.provider import OpenAIProvider
+from coatcheck.providers.options import NotSet
 from coatcheck.schemas.config import Config, ProviderSettings
 
 from .findings import Finding, failed, warning
@@ -30,8 +29,11 @@ async def _ping(name: str, settings: ProviderSettings, path: Path) -> list[Findi
     options = settings.options
     try:
         provider = KINDS[settings.kind].make(name, options)
+    except NotSet as error:
+        cure = f"set {error.env} to the provider's key, where the server starts and here"
+        return [failed(subject, str(error), cure)]
     except ValueError as error:
-        return [failed(subject, str(error), _mend(name, options, path))]
+        return [failed(subject, str(error), f"change [providers.{name}] in {path}")]
     try:
         await provider.start()
         async with asyncio.timeout(_PING_SECONDS):
@@ -51,18 +53,12 @@ async def _ping(name: str, settings: ProviderSettings, path: Path) -> list[Findi
     return found
 
 
-def _mend(name: str, options: object, path: Path, environ: Mapping[str, str] = os.environ) -> str:
-    """What to do about a provider that cannot be made."""
-    if isinstance(options, HttpOptions) and options.api_key_env and not environ.get(options.api_key_env):
-        return f"set {options.api_key_env} to the provider's key, where the server starts and here"
-    return f"change [providers.{name}] in {path}"
-
-
 def _way(name: str, options: object, provider: object, *, refused: bool = False) -> str | None:
     """What to look at when a provider does not answer as it should, or answers that it will not."""
     if not isinstance(provider, OpenAIProvider) or not isinstance(options, HttpOptions):
         return None
-    key = f", and the key in {options.api_key_env}" if refused and options.api_key_env else ""
+    envs = " or ".join(provider.door.key_envs)
+    key = f", and the key in {envs}" if refused and envs else ""
     return f"is base_url of [providers.{name}] right{key}? Tried: GET {provider.door.address}/models"
 
 

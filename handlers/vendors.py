@@ -9,17 +9,12 @@ from aiohttp import hdrs, web
 from ..engine.errors import Refusal
 from ..engine.jobs import SECOND, Job, State, Ticket
 from ..schemas import message_answers, openai, vendor_errors
-from ..schemas.plain_chats import plain
 from . import media_types, tickets
 from .content import HARMLESS
 from .dialects import ANTHROPIC, OPENAI, Dialect
 from .gateway import Gateway
 from .pieces import Extract, Pieces, spliced
 from .requests import present
-from .wanted import Wanted
-
-#: The kinds of providers that understand what Anthropic's API has beyond a chat, or leave it alone.
-FLUENT = frozenset({"anthropic", "echo", "gemini", "litellm", "local", "openrouter"})
 
 _TRANSCRIPTION, _SPEECH = "audio/transcriptions", "audio/speech"
 
@@ -38,9 +33,6 @@ class Vendor(Protocol):
     @property
     def dialect(self) -> Dialect: ...
 
-    def fitted(self, gateway: Gateway, wanted: Wanted) -> Wanted:
-        """What is wanted, as the provider that is asked first can read it."""
-
     def waiting(self, operation: str, id: str, model: str, created_at: int, status: str) -> Mapping[str, Any]:
         """What stands for the result of a job that has not ended."""
 
@@ -55,9 +47,6 @@ class Vendor(Protocol):
 
 class OpenAI:
     dialect = OPENAI
-
-    def fitted(self, gateway: Gateway, wanted: Wanted) -> Wanted:
-        return wanted
 
     def waiting(self, operation: str, id: str, model: str, created_at: int, status: str) -> Mapping[str, Any]:
         return openai.waiting(operation, id, model, created_at // SECOND, status)
@@ -82,11 +71,6 @@ class OpenAI:
 
 class Anthropic:
     dialect = ANTHROPIC
-
-    def fitted(self, gateway: Gateway, wanted: Wanted) -> Wanted:
-        if gateway.config.providers[wanted.targets[0].provider].kind in FLUENT:
-            return wanted
-        return wanted._replace(request=orjson.dumps(plain(orjson.loads(wanted.request))))
 
     def waiting(self, operation: str, id: str, model: str, created_at: int, status: str) -> Mapping[str, Any]:
         return message_answers.waiting(id, model, status)

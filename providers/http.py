@@ -15,8 +15,8 @@ from ..engine.blobs import Blob
 from ..engine.calls import Call
 from ..engine.errors import CallFailed, Interrupted, NotConnected, Refused, TimedOut, Unusable
 from .credentials import Credential, Credentials
-from .options import ProviderOptions
-from .upstream import brief, failure, pieces, read_answer, read_error
+from .options import NotSet, ProviderOptions
+from .upstream import NO_QUOTA, brief, failure, pieces, read_answer, read_error
 
 #: A shorter header is a word, not a secret.
 _SHORTEST_SECRET = 8
@@ -92,6 +92,10 @@ class Door:
             raise ValueError("base_url: it names a user, and api_key_env a key; there can be one of them")
         #: Whether calls carry a key.
         self.keyed = bool(keys)
+        #: The environment variables of its keys.
+        self.key_envs = [key.env for key in options.api_keys]
+        if env := options.api_key_env or default_env:
+            self.key_envs.append(env)
         self._keys = Credentials(keys)
         others = (*options.headers.values(), *self._base.query.values(), self._base.password or "")
         #: What must not be kept of an upstream's error: the keys; headers and address, which may hold others.
@@ -177,7 +181,7 @@ class Door:
                     failed = self._understood(failure(self.name, response, said, self.secrets))
             except (aiohttp.ClientError, TimeoutError) as error:
                 raise self.broken(error) from error
-            status = 401 if failed.type == _KEY_REFUSED else response.status
+            status = 401 if failed.type == _KEY_REFUSED else 402 if failed.code == NO_QUOTA else response.status
             if key is None or not self._keys.failed(key, status, failed.retry_after):
                 raise failed
             # Of several, one that was limited says more of what will be than one that was refused.
@@ -279,7 +283,8 @@ def _keys(options: HttpOptions, environ: Mapping[str, str], default_env: str | N
 
 
 def _value(where: str, env: str, environ: Mapping[str, str]) -> str:
-    key = environ.get(env)
+    # What reads it from a file often brings the end of its line along, which no header may have.
+    key = environ.get(env, "").strip()
     if not key:
-        raise ValueError(f"{where}: the environment variable {env} is not set")
+        raise NotSet(where, env)
     return key

@@ -11,6 +11,14 @@ from ..engine.calls import CallPolicy, OnInterrupt
 from .prices import Price
 
 
+class NotSet(ValueError):
+    """An environment variable is not set that the options name, or else the kind."""
+
+    def __init__(self, where: str, env: str) -> None:
+        super().__init__(f"{where}: the environment variable {env} is not set")
+        self.env = env
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProviderOptions:
     #: Calls that may run at once.

@@ -1,10 +1,12 @@
-"""Waiting for a job that a vendor runs for a call: asked after again and again, past what goes wrong meanwhile."""
+"""A job that a vendor runs for a call: asked after again and again, past what goes wrong meanwhile."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
+from ..engine.calls import Call
 from ..engine.errors import CallFailed, Interrupted, NotConnected, Refused, TimedOut, Unusable
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,19 @@ async def poll(ask: Callable[[], Awaitable[T | None]], *, poll_seconds: float, a
                 raise
             logger.info("a question for a vendor's job is put again: %s", type(failure).code or failure.status)
             wait = max(wait, min(failure.retry_after or 0.0, _MAX_RETRY_AFTER_SECONDS))
+
+
+@asynccontextmanager
+async def unlaunched(call: Call) -> AsyncIterator[None]:
+    """For what comes before a launch: when it fails, there is no job to ask after. The checkpoint is forgotten, and a
+    connection that was lost has cost nothing."""
+    try:
+        yield
+    except CallFailed as failure:
+        await call.save(None)
+        if isinstance(failure, Interrupted):
+            raise NotConnected(failure.message) from failure
+        raise
 
 
 def _passes(failure: CallFailed) -> bool:

@@ -36,10 +36,16 @@ class Preset:
     max_tokens_field: str = "max_tokens"
     #: Whether it runs on a machine of one's own, where a call has no price.
     self_hosted: bool = False
-    #: Whether `reasoning` is sent as it came, and not as `reasoning_effort`.
-    reasoning_object: bool = False
-    #: Fields of a request that have other names here, by operation.
+    #: Whether it knows what other vendors' APIs have beyond OpenAI's, as cache marks, signed thoughts and `reasoning`.
+    extras: bool = False
+    #: Where it does not: more keys that it refuses in a chat's messages, though others take them.
+    refused: frozenset[str] = frozenset()
+    #: Whether it is to be asked for the counts of a stream of chat; others tell them unasked.
+    stream_options: bool = True
+    #: Fields of a request that have other names here, by operation; "" for those that it refuses, and nothing lacks.
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    #: Whether a form's lists are fields `name[]`, and not `name` several times.
+    brackets: bool = True
     #: What "b64_json" is called among the formats of images.
     b64_json: str = "b64_json"
     #: Where a result's `usage` says what the call cost in US dollars, if it does.
@@ -57,6 +63,7 @@ def _own(port: int, *operations: str, max_tokens_field: str = "max_tokens") -> P
 
 
 _NEWER = "max_completion_tokens"
+_THOUGHTS = frozenset({"reasoning", "reasoning_content"})
 
 PRESETS: Mapping[str, Preset] = {
     "openai": Preset(
@@ -64,12 +71,14 @@ PRESETS: Mapping[str, Preset] = {
         key_env="OPENAI_API_KEY",
         operations=(CHAT, TEXT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, IMAGES, EDITS, VARIATIONS),
         max_tokens_field=_NEWER,
+        refused=_THOUGHTS,
     ),
     "azure": Preset(
         base_url="",
         key_env="AZURE_OPENAI_API_KEY",
         operations=(CHAT, TEXT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, IMAGES, EDITS),
         max_tokens_field=_NEWER,
+        refused=_THOUGHTS,
     ),
     "groq": Preset(
         base_url="https://api.groq.com/openai/v1",
@@ -81,7 +90,13 @@ PRESETS: Mapping[str, Preset] = {
         base_url="https://api.mistral.ai/v1",
         key_env="MISTRAL_API_KEY",
         operations=(CHAT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, OCR),
-        names={SPEECH: {"voice": "voice_id"}},
+        refused=frozenset({"reasoning", "reasoning_content", "refusal", "annotations", "audio"}),
+        stream_options=False,
+        brackets=False,
+        names={
+            CHAT: {"seed": "random_seed", "user": "", "safety_identifier": ""},
+            SPEECH: {"voice": "voice_id"},
+        },
     ),
     "deepseek": Preset(base_url="https://api.deepseek.com/v1", key_env="DEEPSEEK_API_KEY", operations=(CHAT,)),
     "together": Preset(
@@ -99,7 +114,7 @@ PRESETS: Mapping[str, Preset] = {
         base_url="https://openrouter.ai/api/v1",
         key_env="OPENROUTER_API_KEY",
         operations=(CHAT, TEXT, RESPONSES, EMBEDDINGS),
-        reasoning_object=True,
+        extras=True,
         cost=("cost",),
     ),
     "xai": Preset(

@@ -9,12 +9,12 @@ from ..engine.errors import CallFailed
 from .refusals import unsupported
 
 _TEXTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
-#: Has a meaning for responses alone; what else a request holds is chat's too, or the vendor's own.
+#: Has a meaning for responses alone, or none for them (`n`); what else a request holds is chat's too, or the vendor's.
 _OWN = frozenset(
     {
         *("model", "input", "instructions", "max_output_tokens", "text", "tools", "tool_choice", "include"),
         *("background", "conversation", "previous_response_id", "prompt", "store", "truncation", "max_tool_calls"),
-        *("stream", "stream_options", "prompt_cache_key", "prompt_cache_retention", "top_logprobs"),
+        *("stream", "stream_options", "prompt_cache_key", "prompt_cache_retention", "top_logprobs", "n"),
     }
 )
 _UNSUPPORTED = {

@@ -53,7 +53,9 @@ def _output(choice: dict[str, Any], status: str, summarise: bool) -> list[dict[s
     calls = message.get("tool_calls") or ()
     items = _reasoning(message, summarise)
     parts = _parts(message, choice.get("logprobs"))
-    if parts or not calls:
+    if not parts and not calls:
+        parts = [_text("", [], [])]
+    if parts:
         item = {"id": _id("msg"), "type": "message", "status": status, "role": "assistant", "content": parts}
         items.append(item)
     items.extend(
@@ -100,11 +102,14 @@ def _parts(message: dict[str, Any], logprobs: dict[str, Any] | None) -> list[dic
             *({"type": each["type"], **each[each["type"]]} for each in message.get("annotations") or ()),
             *(_file_citation(each) for each in message.get("citations") or ()),
         ]
-        told = (logprobs or {}).get("content") or []
-        parts.append({"type": "output_text", "text": message["content"], "annotations": annotations, "logprobs": told})
+        parts.append(_text(message["content"], annotations, (logprobs or {}).get("content") or []))
     if message.get("refusal"):
         parts.append({"type": "refusal", "refusal": message["refusal"]})
     return parts
+
+
+def _text(text: str, annotations: list[Any], logprobs: list[Any]) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": logprobs}
 
 
 def _file_citation(citation: dict[str, Any]) -> dict[str, Any]:

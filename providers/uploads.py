@@ -70,13 +70,15 @@ def _piece(path: Path, offset: int) -> bytes:
         return file.read(_PIECE_BYTES)
 
 
-def form(fields: Mapping[str, Any], files: Iterable[tuple[str, File, str]]) -> aiohttp.MultipartWriter:
+def form(
+    fields: Mapping[str, Any], files: Iterable[tuple[str, File, str]], *, brackets: bool = True
+) -> aiohttp.MultipartWriter:
     """A multipart body of plain fields and of files, each with its field and its name.
 
-    Lists become fields `name[]`, objects fields `name[key]`; None is left out.
+    Lists become fields `name[]`, without `brackets` fields `name`; objects fields `name[key]`; None is left out.
     """
     whole = aiohttp.MultipartWriter("form-data")
-    for name, text in _flat(fields):
+    for name, text in _flat(fields, brackets):
         part = payload.StringPayload(text)
         part.headers.clear()
         part.set_content_disposition("form-data", name=name)
@@ -103,18 +105,18 @@ def _suffix(name: str) -> str:
     return suffix if _PLAIN_NAME.fullmatch(suffix) else ""
 
 
-def _flat(fields: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _flat(fields: Mapping[str, Any], brackets: bool) -> Iterable[tuple[str, str]]:
     for name, value in fields.items():
-        yield from _field(name, value)
+        yield from _field(name, value, brackets)
 
 
-def _field(name: str, value: Any) -> Iterable[tuple[str, str]]:
+def _field(name: str, value: Any, brackets: bool) -> Iterable[tuple[str, str]]:
     if isinstance(value, list):
         for item in value:
-            yield from _field(name if name.endswith("]") else f"{name}[]", item)
+            yield from _field(f"{name}[]" if brackets and not name.endswith("]") else name, item, brackets)
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from _field(f"{name}[{key}]", inner)
+            yield from _field(f"{name}[{key}]", inner, brackets)
     elif isinstance(value, bool):
         yield name, "true" if value else "false"
     elif value is not None:

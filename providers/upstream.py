@@ -21,6 +21,9 @@ _MAX_TEXT = 500
 _STATUSES = {"rate_limit_exceeded": 429, "server_error": 500}
 _ERROR_STATUS = re.compile(r"[45]\d\d", re.ASCII)
 
+#: The code of an error that lasts until the account is paid for.
+NO_QUOTA = "insufficient_quota"
+
 _SECRET = re.compile(r"\b(sk|pk|rk|key|gsk|xai)-[\w*.\-]{4,}|(?i:bearer)\s+[\w.~+/\-]{8,}=*", re.ASCII)
 
 
@@ -89,6 +92,9 @@ def _failure(
         return Refused(message, status=502, type="provider_authentication_error", upstream=upstream)
     if status < 400:
         return Refused(message, status=502, code="unexpected_status", upstream=upstream)
+    if NO_QUOTA in (details.get("code"), details.get("type")):
+        # OpenAI says 429, but no waiting will help: the account has no money left.
+        return Refused(message, status=status, type=_word(details.get("type")), code=NO_QUOTA, upstream=upstream)
     return CallFailed(
         message,
         status=status,

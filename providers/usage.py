@@ -99,6 +99,9 @@ def _heard(said: Mapping[str, Any], result: Mapping[str, Any]) -> Usage | None:
 
 
 def _drawn(said: Mapping[str, Any], result: Mapping[str, Any]) -> Usage | None:
+    if result.get("svg_usage"):
+        # Another model took part, at prices of its own.
+        return None
     tokens = _count(said.get("input_tokens"))
     if tokens is None:
         data = result.get("data")

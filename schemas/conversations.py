@@ -34,6 +34,11 @@ _TRANSLATED = frozenset(
 
 _TOOL_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
+#: The ways to think that a chat's `reasoning` has; None: the model's own.
+_THINKING = ("enabled", "adaptive", "disabled", None)
+
+_TIERS = {"standard_only": "default"}
+
 #: What a chat has a place for in a message of the model.
 _CHAT_BLOCKS = frozenset({"text", "image", "document", "thinking", "redacted_thinking", "tool_use"})
 
@@ -52,6 +57,8 @@ def chat_request(asked: Mapping[str, Any]) -> Json:
         ("max_completion_tokens", asked.get("max_tokens")),
         ("stop", asked.get("stop_sequences")),
         ("reasoning", _reasoning(asked)),
+        ("thinking", thinking if (thinking := asked.get("thinking") or {}).get("type") not in _THINKING else None),
+        ("service_tier", _TIERS.get(asked.get("service_tier") or "", asked.get("service_tier"))),
         ("response_format", _response_format(asked)),
         ("tools", [_tool(tool, f"tools[{place}]") for place, tool in enumerate(asked.get("tools") or ())]),
     ):

@@ -17,6 +17,9 @@ _STOP_REASONS = {
 }
 
 
+_TIERS = {"default": "standard"}
+
+
 def waiting(id: str, model: str, status: str) -> Json:
     """The message of a job that has not ended."""
     return {**_message(id, model, []), "usage": {"input_tokens": 0, "output_tokens": 0}, "status": status}
@@ -69,7 +72,7 @@ def _blocks(said: Json) -> Iterator[Json]:
     if isinstance(content, str):
         yield from _texts(content, said.get("annotations") or ())
     else:
-        yield from (part for part in content or () if part["type"] != "text" or part["text"])
+        yield from (_own(part) for part in content or () if part["type"] != "text" or part["text"])
     if said.get("refusal"):
         yield {"type": "text", "text": said["refusal"]}
     for call in said.get("tool_calls") or ():
@@ -123,6 +126,13 @@ def _thoughts(said: Json) -> Iterator[Json]:
         yield _thinking(text, None)
 
 
+def _own(part: Json) -> Json:
+    """A part as it is, but for thoughts that are texts in a list, as Mistral has them."""
+    if part["type"] != "thinking" or isinstance(part["thinking"], str):
+        return part
+    return _thinking("".join(text.get("text") or "" for text in part["thinking"]), part.get("signature"))
+
+
 def _thinking(text: str | None, signature: str | None) -> Json:
     return {"type": "thinking", "thinking": text or "", "signature": signature or ""}
 
@@ -164,9 +174,10 @@ def _ending(choice: Json, said: Json) -> tuple[str, str | None]:
 def _usage(chat: Mapping[str, Any]) -> Json:
     usage = chat.get("usage") or {}
     details = usage.get("prompt_tokens_details") or {}
-    written = details.get("cached_write_tokens") or 0
-    # `cached_tokens` alone are read; beside the two of them it is their sum.
-    read = details.get("cached_read_tokens", (details.get("cached_tokens") or 0) - written) or 0
+    # `cached_tokens` are read; beside `cached_write_tokens` it is the sum.
+    both = details.get("cached_write_tokens")
+    written = details.get("cache_write_tokens") or 0 if both is None else both
+    read = details.get("cached_read_tokens", (details.get("cached_tokens") or 0) - (both or 0)) or 0
     shown: Json = {
         "input_tokens": max((usage.get("prompt_tokens") or 0) - read - written, 0),
         "output_tokens": usage.get("completion_tokens") or 0,
@@ -182,5 +193,5 @@ def _usage(chat: Mapping[str, Any]) -> Json:
     if thought is not None:
         shown["output_tokens_details"] = {"thinking_tokens": thought}
     if isinstance(tier := chat.get("service_tier"), str):
-        shown["service_tier"] = tier
+        shown["service_tier"] = _TIERS.get(tier, tier)
     return shown

@@ -66,7 +66,7 @@ class MessagesToolChoice(Shape):
 
 
 class Thinking(Shape):
-    type = Text(required=True, enum=("enabled", "adaptive", "disabled"))
+    type = Text(required=True, known=("enabled", "adaptive", "disabled", "between_tools"))
     budget_tokens = Integer("How many tokens may be thought.", minimum=1)
     display = Text("`summarized` or `omitted`.")
 

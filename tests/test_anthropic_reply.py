@@ -185,6 +185,20 @@ def test_input_tokens_are_all_input_tokens() -> None:
 
 
 @pytest.mark.parametrize(
+    ("told", "tier"),
+    [
+        ({"service_tier": "standard", "inference_geo": "global"}, "standard"),
+        ({"service_tier": "standard", "inference_geo": "not_available"}, "standard"),
+        ({"service_tier": "standard", "speed": "fast"}, "fast"),
+        ({"service_tier": "standard", "inference_geo": "us"}, "inference_geo=us"),
+        ({"speed": "fast", "inference_geo": "us"}, "inference_geo=us"),
+    ],
+)
+def test_the_rate_is_another_where_the_answer_was_made_fast_or_in_one_country(told: Any, tier: str) -> None:
+    assert usage(message(HELLO, usage={"input_tokens": 3, "output_tokens": 5, **told})).tier == tier
+
+
+@pytest.mark.parametrize(
     "answer", [{}, {"content": None}, {"content": "x"}, {"content": ["x"]}, {"content": [], "usage": [1]}]
 )
 def test_what_is_no_message_is_not_taken_for_one(answer: Any) -> None:

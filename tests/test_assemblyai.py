@@ -1,9 +1,8 @@
 """AssemblyAI's transcripts are jobs of their own: launched once, asked after until it ends, given up when told."""
 
-import asyncio
 import io
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,24 @@ from aiohttp import web
 
 from coatcheck.engine.calls import Call, Progress
 from coatcheck.engine.errors import CallFailed, Refused
-from coatcheck.providers.assemblyai.provider import AssemblyAIOptions, AssemblyAIProvider
+from coatcheck.providers.assemblyai.provider import OPERATION, AssemblyAIOptions, AssemblyAIProvider
 
 from .servers import ServerProcess
-from .vendor_jobs import BLIPS, Answer, JobVendor, Saves
+from .vendor_jobs import (
+    BAD_UPLOADS,
+    KEY_ENV,
+    Answer,
+    JobVendor,
+    Saves,
+    ask_in_trouble,
+    cancel_while_asked,
+    ended,
+    refuse_uploads,
+    serving,
+)
 from .vendors.assemblyai import AUDIO, COMPLETED, VENDOR
 from .vendors.vendor import Attachment, Case, Seen, calling
 
-KEY_ENV = "COATCHECK_TEST_VENDOR_KEY"
 KEY = "an-assembly-key"
 CASE = VENDOR.cases[0]
 DONE = {**COMPLETED}
@@ -31,6 +40,8 @@ del DONE["id"]
 
 class AssemblyAI(JobVendor):
     """Each upload has an address of its own, each launch an id."""
+
+    prefix = "t-"
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,20 +54,19 @@ class AssemblyAI(JobVendor):
         match seen.method, seen.segments[1:]:
             case "POST", ["upload"]:
                 self.uploads += 1
+                if self.on_upload is not None:
+                    return self.on_upload()
                 return web.json_response({"upload_url": f"https://cdn.assemblyai.com/upload/{self.uploads}"})
             case "POST", ["transcript"]:
-                return await self.launch(seen.json, {"id": f"t-{len(self.launched) + 1}", "status": "queued"})
+                return await self.launch(seen.json, {"id": self.next_id, "status": "queued"})
             case "GET", ["transcript"]:
                 return web.json_response({"transcripts": self._page(seen)})
-            case "GET", ["transcript", id] if self._knows(id):
+            case "GET", ["transcript", id] if self.knows(id):
                 return await self.job(id, {"id": id, "status": "processing"})
-            case "DELETE", ["transcript", id] if self._knows(id):
+            case "DELETE", ["transcript", id] if self.knows(id):
                 self.ended.append(id)
                 return web.json_response({"id": id, "status": "completed", "text": "Deleted by user."})
         return web.json_response({"error": "Transcript lookup error, transcript id not found"}, status=404)
-
-    def _knows(self, id: str) -> bool:
-        return id in {f"t-{number + 1}" for number in range(len(self.launched))}
 
     def _page(self, seen: Seen) -> list[dict[str, Any]]:
         own = [{"id": f"t-{n + 1}", "audio_url": body["audio_url"]} for n, body in enumerate(self.launched)]
@@ -107,10 +117,7 @@ def test_what_is_reached_is_saved_before_the_next_step(run: Any, folder: Path) -
 def test_questions_that_go_wrong_are_put_again_and_nothing_is_launched_anew(run: Any, folder: Path) -> None:
     async def main() -> None:
         async with transcribing(folder) as (vendor, provider, call, _):
-            vendor.blips, vendor.end = [*BLIPS, *BLIPS], DONE
-            await provider.execute(call)
-        assert len(vendor.launched) == 1
-        assert vendor.told.count("GET /v2/transcript/t-1") == len(BLIPS) * 2 + 1
+            await ask_in_trouble(vendor, provider, call, DONE, "GET /v2/transcript/t-1")
 
     run(main())
 
@@ -159,6 +166,30 @@ def test_an_upload_that_was_not_launched_is_launched_and_not_made_again(run: Any
             await provider.execute(call)
         assert (vendor.uploads, [body["audio_url"] for body in vendor.launched]) == (0, [UPLOAD])
         assert saves.values == [held(id="t-1")]
+
+    run(main())
+
+
+@pytest.mark.parametrize(("how", "raised"), BAD_UPLOADS)
+def test_an_upload_that_fails_has_launched_nothing(
+    run: Any, folder: Path, how: Callable[[], Answer], raised: type[CallFailed]
+) -> None:
+    async def main() -> None:
+        async with transcribing(folder) as (vendor, provider, call, saves):
+            await refuse_uploads(vendor, provider, call, saves, how, raised)
+
+    run(main())
+
+
+def test_a_vendor_that_is_not_there_is_left_for_the_fallback(run: Any, folder: Path) -> None:
+    async def main() -> None:
+        async with AssemblyAI() as vendor:
+            gone = providers(vendor, retries=1)
+        async with serving(folder, gone, KEY) as (server, session):
+            id = await submitted(session, server, fallbacks="echo/echo")
+            job = await ended(session, server, OPERATION, id)
+            assert job["status"] == "completed", job
+            assert job["result"]["text"].startswith(AUDIO.name), "it is the echo's"
 
     run(main())
 
@@ -220,18 +251,13 @@ def test_a_transcript_that_is_gone_is_forgotten(run: Any, folder: Path) -> None:
 def test_a_cancel_of_the_call_leaves_the_transcript_alone(run: Any, folder: Path) -> None:
     async def main() -> None:
         async with transcribing(folder) as (vendor, provider, call, _):
-            task = asyncio.create_task(provider.execute(call))
-            await vendor.asked.get()
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert vendor.ended == []
+            await cancel_while_asked(vendor, provider, call)
 
     run(main())
 
 
 @pytest.mark.parametrize(
-    ("checkpoint", "ended"),
+    ("checkpoint", "deleted"),
     [
         (held(id="t-1"), ["t-1"]),
         (held(upload=UPLOAD), ["t-1"]),
@@ -240,12 +266,14 @@ def test_a_cancel_of_the_call_leaves_the_transcript_alone(run: Any, folder: Path
         ("{}", []),
     ],
 )
-def test_a_transcript_that_is_not_wanted_is_deleted(run: Any, folder: Path, checkpoint: str, ended: list[str]) -> None:
+def test_a_transcript_that_is_not_wanted_is_deleted(
+    run: Any, folder: Path, checkpoint: str, deleted: list[str]
+) -> None:
     async def main() -> None:
         async with transcribing(folder, checkpoint=checkpoint) as (vendor, provider, call, _):
             vendor.launched = [{"audio_url": UPLOAD}]
             await provider.abandon(call)
-        assert vendor.ended == ended
+        assert vendor.ended == deleted
 
     run(main())
 
@@ -321,43 +349,31 @@ def test_what_cannot_be_done_or_is_not_for_a_client_is_refused_before_the_upload
     run(main())
 
 
-def table(vendor: AssemblyAI, **more: Any) -> dict[str, Any]:
+def providers(vendor: AssemblyAI, **more: Any) -> dict[str, Any]:
     at = {"kind": "assemblyai", "base_url": vendor.url, "api_key_env": KEY_ENV}
-    provider = {**at, "poll_seconds": 0.01, "on_interrupt": "fail", **more}
-    return {"jobs": {"shutdown_grace_seconds": 0}, "providers": {"aai": provider}}
+    return {"aai": {**at, "poll_seconds": 0.01, "on_interrupt": "fail", **more}, "echo": {"kind": "echo"}}
 
 
-async def submitted(session: aiohttp.ClientSession, server: ServerProcess) -> str:
-    form = aiohttp.FormData()
+async def submitted(session: aiohttp.ClientSession, server: ServerProcess, **fields: str) -> str:
+    form = aiohttp.FormData(fields)
     form.add_field("model", "aai/universal-2")
     form.add_field("file", AUDIO.content, filename=AUDIO.name, content_type=AUDIO.media_type)
-    async with session.post(f"{server.url}/v1/async/audio/transcriptions", data=form) as response:
+    async with session.post(f"{server.url}/v1/async/{OPERATION}", data=form) as response:
         assert response.status == 202, await response.text()
         return str((await response.json())["id"])
-
-
-async def ended(session: aiohttp.ClientSession, server: ServerProcess, id: str) -> Any:
-    headers = {"Prefer": "wait=30"}
-    async with session.get(f"{server.url}/v1/async/audio/transcriptions/{id}", headers=headers) as response:
-        assert response.status == 200, await response.text()
-        return await response.json()
 
 
 @pytest.mark.parametrize("how", ["kill9", "terminate"])
 def test_a_server_that_ends_meanwhile_goes_on_asking_and_pays_once(run: Any, folder: Path, how: str) -> None:
     async def main() -> None:
-        async with (
-            AssemblyAI() as vendor,
-            ServerProcess(folder, table(vendor), {KEY_ENV: KEY}) as server,
-            aiohttp.ClientSession() as session,
-        ):
+        async with AssemblyAI() as vendor, serving(folder, providers(vendor), KEY) as (server, session):
             id = await submitted(session, server)
             await vendor.asked.get()
             await getattr(server, how)()
             assert vendor.ended == []
             await server.start()
             vendor.end = DONE
-            job = await ended(session, server, id)
+            job = await ended(session, server, OPERATION, id)
             assert job["status"] == "completed", job
             assert job["result"]["text"] == COMPLETED["text"]
             assert (vendor.uploads, len(vendor.launched)) == (1, 1)
@@ -367,23 +383,13 @@ def test_a_server_that_ends_meanwhile_goes_on_asking_and_pays_once(run: Any, fol
 
 def test_a_server_that_is_killed_before_it_hears_of_its_launch_finds_it(run: Any, folder: Path) -> None:
     async def main() -> None:
-        async with (
-            AssemblyAI() as vendor,
-            ServerProcess(folder, table(vendor), {KEY_ENV: KEY}) as server,
-            aiohttp.ClientSession() as session,
-        ):
-            launched = asyncio.Event()
-
-            async def hold() -> None:
-                launched.set()
-                await asyncio.Event().wait()
-
-            vendor.on_launch, vendor.end = hold, DONE
+        async with AssemblyAI() as vendor, serving(folder, providers(vendor), KEY) as (server, session):
+            launched, vendor.end = vendor.hold(), DONE
             id = await submitted(session, server)
             await launched.wait()
             await server.kill9()
             await server.start()
-            job = await ended(session, server, id)
+            job = await ended(session, server, OPERATION, id)
             assert job["status"] == "completed", job
             assert (vendor.uploads, len(vendor.launched)) == (1, 1)
 
@@ -392,16 +398,12 @@ def test_a_server_that_is_killed_before_it_hears_of_its_launch_finds_it(run: Any
 
 def test_a_cancelled_job_has_its_transcript_deleted(run: Any, folder: Path) -> None:
     async def main() -> None:
-        async with (
-            AssemblyAI() as vendor,
-            ServerProcess(folder, table(vendor), {KEY_ENV: KEY}) as server,
-            aiohttp.ClientSession() as session,
-        ):
+        async with AssemblyAI() as vendor, serving(folder, providers(vendor), KEY) as (server, session):
             id = await submitted(session, server)
             await vendor.asked.get()
             async with session.post(f"{server.url}/v1/async/jobs/{id}/cancel") as response:
                 assert response.status == 200
-            job = await ended(session, server, id)
+            job = await ended(session, server, OPERATION, id)
             assert job["error"]["error"]["code"] == "job_cancelled"
             # A stop waits until the vendor has been told.
             await server.terminate()

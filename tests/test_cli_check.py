@@ -205,6 +205,7 @@ def test_each_provider_is_asked_whether_it_is_there(folder: Path, run: Any) -> N
                         "here": {"kind": "openai", "base_url": upstream.url},
                         "gone": {"kind": "openai", "base_url": "http://me:hush@127.0.0.1:9/v1?key=hush"},
                         "keyed": {"kind": "openai", "api_key_env": "NOT_SET_HERE"},
+                        "usual": {"kind": "anthropic"},
                         "bare": {"kind": "openai", "base_url": "https://nowhere.invalid/v1"},
                         "models": {"kind": "local", "models_dir": str(folder / "empty")},
                     }
@@ -218,6 +219,7 @@ def test_each_provider_is_asked_whether_it_is_there(folder: Path, run: Any) -> N
             assert f"→ {way}\n" in done.out
             assert found["provider keyed"] == "✗ api_key_env: the environment variable NOT_SET_HERE is not set"
             assert "→ set NOT_SET_HERE to the provider's key, where the server starts and here\n" in done.out
+            assert "→ set ANTHROPIC_API_KEY to the provider's key, where the server starts and here\n" in done.out
             assert found["provider bare"].startswith("✗ ")
             assert "coatcheck models pull" in found["provider models"]
             assert "hush" not in done.out
@@ -237,6 +239,11 @@ def test_a_provider_that_refuses_its_key_is_told_so(folder: Path, run: Any) -> N
             assert done.code == 1
             assert (
                 f"→ is base_url of [providers.up] right, and the key in UP_KEY? Tried: GET {url}/models\n" in done.out
+            )
+            usual = {"kind": "groq", "base_url": url}
+            assert (
+                "and the key in GROQ_API_KEY?"
+                in (await check(folder, {"providers": {"up": usual}}, GROQ_API_KEY="k")).out
             )
 
     run(main())

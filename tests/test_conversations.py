@@ -214,6 +214,10 @@ def test_thinking_and_effort_are_the_reasoning_of_a_chat(asked: dict[str, Any], 
     assert chat(HELLO, **asked)["reasoning"] == expected
 
 
+def test_a_service_tier_has_its_word_in_a_chat() -> None:
+    assert [chat(HELLO, service_tier=tier)["service_tier"] for tier in ("auto", "standard_only")] == ["auto", "default"]
+
+
 def test_a_form_of_the_answer_is_a_response_format() -> None:
     form = {"type": "json_schema", "schema": {"type": "object"}}
     expected = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": True}}

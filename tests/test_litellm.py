@@ -92,6 +92,38 @@ def test_tool_calls_come_through(library: Vendors, folder: Path) -> None:
     assert library.seen[0].json["tools"] == tools
 
 
+def test_signed_thoughts_of_claude_come_and_go_back(library: Vendors, folder: Path) -> None:
+    thought = {"type": "thinking", "thinking": "A greeting.", "signature": "c2lnbmVk"}
+    hidden = {"type": "redacted_thinking", "data": "ZW5j"}
+    answer = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-opus-4-6",
+        "content": [thought, hidden, {"type": "text", "text": "Hello!"}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 10, "output_tokens": 5},
+    }
+    user = {"role": "user", "content": "hello"}
+    request: dict[str, Any] = {
+        "messages": [user],
+        "max_completion_tokens": 4000,
+        "cache_control": {"type": "ephemeral"},
+    }
+    call = ("anthropic", "chat/completions", "claude-opus-4-6")
+    got = done(library, folder, *call, request, answer=answer)
+    said = got.result["choices"][0]["message"]
+    details = [
+        {"type": "reasoning.text", "text": "A greeting.", "signature": "c2lnbmVk", "index": 0},
+        {"type": "reasoning.encrypted", "data": "ZW5j", "index": 1},
+    ]
+    assert said["reasoning_details"] == details
+    others = {"type": "reasoning.text", "text": "Hm.", "signature": "Z29vZ2xl", "format": "google-gemini-v1"}
+    back = {"role": "assistant", "content": "Hello!", "reasoning_details": [others, *details], "content_blocks": []}
+    done(library, folder, *call, {**request, "messages": [user, back, user]}, answer=answer)
+    assert library.seen[0].json["messages"][1]["content"] == [thought, hidden, {"type": "text", "text": "Hello!"}]
+
+
 def test_a_response_is_asked_for_as_a_chat(library: Vendors, folder: Path) -> None:
     request = {"input": "hello", "instructions": "Be short.", "max_output_tokens": 5}
     got = done(library, folder, "openai", "responses", "gpt-4o-mini", request, answer=CHAT)
@@ -507,6 +539,17 @@ def test_an_exception_becomes_what_it_says_happened() -> None:
     assert isinstance(described("JSONSchemaValidationError", "x"), Unusable)
     error = described("ContextWindowExceededError", "x", status=400)
     assert (error.status, error.code) == (400, "context_length_exceeded")
+    traced = 'no header\nTraceback (most recent call last):\n  File "/opt/litellm/main.py", line 687, in acompletion'
+    assert described("APIConnectionError", traced).message == "provider up: no header"
+    # A vendor's own, as the library's speech raises them.
+    for status, kind, shown in (
+        (429, CallFailed, 429),
+        (401, Refused, 502),
+        (500, Interrupted, 502),
+        (200, Unusable, 502),
+    ):
+        error = made("up", {"names": ["ElevenLabsException", "BaseLLMException"], "message": "x", "status": status}, [])
+        assert (type(error), error.status) == (kind, shown)
     error = described("AttributeError", "no such thing")
     assert isinstance(error, Fault)
     assert error.message == "provider up: no such thing (AttributeError)"

@@ -48,6 +48,17 @@ def refused(operation: str, **request: Any) -> CallFailed:
     return caught.value
 
 
+def test_what_only_other_vendors_know_is_left_out() -> None:
+    said = {
+        "role": "assistant",
+        "content": "Hi.",
+        "reasoning_details": [{"type": "reasoning.text", "signature": "c2ln"}],
+    }
+    more = {"content_blocks": [], "is_error": True, "citations": []}
+    found = asked("chat/completions", messages=[{**said, **more}], cache_control={}, context_management={})
+    assert found == {"messages": [{"role": "assistant", "content": "Hi."}]}
+
+
 @pytest.mark.parametrize("operation", FIELDS)
 def test_a_plain_request_is_passed_on(operation: str) -> None:
     request = dict(REQUESTS[operation])
@@ -147,6 +158,10 @@ def test_a_model_that_is_an_address_is_not_taken() -> None:
     assert made.check("rerank", "rerank-v3.5") is None
     assert made.check("rerank", "") == "needs the name of a model"
     assert made.check("rerank", "https://x.invalid/m") == "takes no address for a model"
+    for astray in ("a/../../files?x=1#", "../m", "m/..", "./m", "m#", "m?a=b", "m%2e", "m\\..", "m\n"):
+        assert made.check("rerank", astray) == f"has no model {astray!r}: it is no name"
+    for model in ("org/m.1", "..m", "arn:aws:bedrock:eu-1:1:profile/m-v1:0", "deepseek/r1:free", "@cf/m"):
+        assert made.check("rerank", model) is None
     assert "has no operation images/variations" in str(made.check("images/variations", "m"))
     assert str(provider(operations=("rerank",)).check("embeddings", "m")).endswith("it has rerank")
 

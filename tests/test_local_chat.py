@@ -259,6 +259,13 @@ def test_a_prompt_that_is_too_long_is_refused_with_the_counts(served: Served) ->
             "send the earlier items",
         ),
         ("responses", {"input": [{"type": "computer_call"}]}, "input[0]", "type computer_call"),
+        (
+            "responses",
+            {"instructions": "?", "input": [{"role": "user", "content": [{"type": "input_audio"}]}]},
+            "input[0].content[0]",
+            "a block of type input_audio",
+        ),
+        ("responses", {"input": "a", "text": {"format": {"type": "xml"}}}, "text.format", "json_object"),
         ("responses", {"input": "a", "tools": [{"type": "web_search"}]}, "tools[0]", "type web_search"),
     ],
 )

@@ -223,6 +223,20 @@ def test_a_missing_package_is_named_with_its_cure(
     asyncio.run(scene())
 
 
+def test_a_worker_keeps_no_report_for_the_makers_of_its_libraries(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    async def scene() -> None:
+        # ONNX Runtime makes up an id of this machine and collects its events there.
+        monkeypatch.setenv("HOME", str(folder))
+        monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+        async with local(models_dir) as provider:
+            await provider.execute(call("embeddings", EMBEDDINGS, input="a"))
+
+    asyncio.run(scene())
+    assert list(folder.rglob("*")) == []
+
+
 GATEWAY = """
 import asyncio, sys
 from pathlib import Path

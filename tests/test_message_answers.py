@@ -114,6 +114,10 @@ def test_what_a_cache_gave_and_took_is_not_counted_as_input() -> None:
     usage = {"prompt_tokens": 100, "completion_tokens": 9, "prompt_tokens_details": {"cached_tokens": 40}}
     found = read(chat(content="a", usage=usage))
     assert (found.usage.input_tokens, found.usage.cache_read_input_tokens) == (60, 40)
+    usage["prompt_tokens_details"] = {"cached_tokens": 40, "cache_write_tokens": 10}
+    found = read({**chat(content="a", usage=usage), "service_tier": "default"})
+    assert (found.usage.input_tokens, found.usage.cache_creation_input_tokens) == (50, 10)
+    assert (found.usage.cache_read_input_tokens, found.usage.service_tier) == (40, "standard")
 
 
 def test_a_text_is_cut_where_citations_support_it() -> None:
@@ -148,6 +152,11 @@ def test_a_refusal_and_parts_are_texts() -> None:
     assert blocks(content=None, refusal="I would rather not.") == [{"type": "text", "text": "I would rather not."}]
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": ""}]
     assert blocks(content=parts) == parts[:1]
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Let me "}, {"type": "text", "text": "see."}]}
+    assert blocks(content=[thought, parts[0]]) == [
+        {"type": "thinking", "thinking": "Let me see.", "signature": ""},
+        parts[0],
+    ]
     assert blocks(content="") == []
 
 

@@ -5,13 +5,11 @@ from typing import Any
 import orjson
 import pytest
 
-from coatcheck.handlers.vendors import FLUENT
 from coatcheck.providers.anthropic.reply import completion
 from coatcheck.providers.anthropic.request import messages_request
-from coatcheck.providers.kinds import KINDS
+from coatcheck.providers.openai.chats import effort, plain
 from coatcheck.schemas.conversations import MESSAGES
 from coatcheck.schemas.message_answers import message
-from coatcheck.schemas.plain_chats import plain
 
 CACHED = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
 PNG = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
@@ -166,7 +164,6 @@ def test_others_are_given_a_plain_chat() -> None:
     for word in ("cache_control", "is_error", "reasoning_details", "content_blocks", "signature", "defer_loading"):
         assert word not in text
     found = plain(chat())
-    assert found["reasoning"] == {"effort": "high"}
     assert [message["role"] for message in found["messages"]] == [
         *("system", "user", "assistant", "tool", "user", "assistant", "user")
     ]
@@ -177,22 +174,46 @@ def test_others_are_given_a_plain_chat() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reasoning", "effort"),
+    ("reasoning", "wanted"),
     [
         ({"max_tokens": 1024}, "minimal"),
         ({"max_tokens": 2000}, "low"),
         ({"max_tokens": 5000, "display": "omitted"}, "medium"),
         ({"max_tokens": 32_000}, "high"),
-        ({"effort": "max", "enabled": True}, "xhigh"),
+        ({"effort": "max", "enabled": True}, "max"),
         ({"effort": "low", "max_tokens": 32_000}, "low"),
         ({"enabled": True}, None),
         ({"enabled": False}, None),
+        ({"max_tokens": -1}, None),
     ],
 )
-def test_a_budget_for_thinking_is_an_effort_in_a_plain_chat(reasoning: Any, effort: str | None) -> None:
-    found = plain({"messages": [], "reasoning": reasoning})
-    assert found.get("reasoning") == ({"effort": effort} if effort else None)
+def test_a_budget_for_thinking_is_an_effort_in_a_plain_chat(reasoning: Any, wanted: str | None) -> None:
+    assert effort(reasoning) == wanted
 
 
-def test_the_kinds_that_need_no_plain_chat_exist() -> None:
-    assert set(KINDS) >= FLUENT
+def test_what_tools_show_is_shown_by_the_user_once_all_have_answered() -> None:
+    image = {"type": "image", "source": PNG}
+    results = [
+        {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "a map"}, image]},
+        {"type": "tool_result", "tool_use_id": "t2", "content": [image]},
+    ]
+    shown = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    for more in ([], [{"type": "text", "text": "Go on."}]):
+        asked = {"model": "m", "messages": [{"role": "user", "content": [*results, *more]}]}
+        found = plain(MESSAGES.load(asked).body)["messages"]
+        assert found[:3] == [
+            {"role": "tool", "tool_call_id": "t1", "content": [{"type": "text", "text": "a map"}]},
+            {"role": "tool", "tool_call_id": "t2", "content": ""},
+            {"role": "user", "content": [shown, shown]},
+        ]
+        assert found[3:] == ([{"role": "user", "content": more}] if more else [])
+
+
+def test_a_chat_of_few_words_stays_as_it_is() -> None:
+    said = {"messages": [{"role": "assistant"}, {"role": "user", "content": None, "tool_calls": None}], "tools": None}
+    assert plain(said) == said
+
+
+def test_a_way_to_think_that_chats_have_no_word_for_comes_to_a_provider_of_anthropics() -> None:
+    asked = {**ASKED, "thinking": {"type": "between_tools"}}
+    assert messages_request(MESSAGES.load(orjson.loads(orjson.dumps(asked))).body, "claude-opus-4-6", 1) == asked

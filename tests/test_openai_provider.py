@@ -55,8 +55,16 @@ def test_a_call_is_one_post_with_the_providers_model_and_every_key_of_the_reques
         (
             {"reasoning": {"effort": "low", "max_tokens": 9}},
             {},
-            {"reasoning_effort": "low", "reasoning": {"max_tokens": 9}},
+            {"reasoning_effort": "low"},
         ),
+        (
+            {"reasoning": {"max_tokens": 9000, "enabled": True, "display": "omitted"}},
+            {},
+            {"reasoning_effort": "medium"},
+        ),
+        ({"reasoning": {"max_tokens": 9}}, {"extras": True}, {"reasoning": {"max_tokens": 9}}),
+        ({"cache_control": {}}, {}, {}),
+        ({"cache_control": {}}, {"extras": True}, {"cache_control": {}}),
     ],
 )
 def test_a_chat_is_sent_in_the_words_that_the_server_knows(
@@ -100,6 +108,20 @@ def test_a_refusal_of_our_credentials_is_not_the_clients(run: Any, status: int) 
     error = run(failure(answering(status, {"error": {"message": "bad key"}})))
     assert (error.status, error.type) == (502, "provider_authentication_error")
     assert error.upstream["status"] == status
+
+
+def test_an_account_without_money_is_refused_and_its_key_rests(run: Any) -> None:
+    error = {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"}
+
+    async def main() -> None:
+        async with upstream(answering(429, {"error": error})) as provider:
+            failure = await failed(provider, call())
+            (key,) = provider.door._keys._credentials
+        assert isinstance(failure, Refused), "waiting would not help"
+        assert (failure.status, failure.type, failure.code) == (429, "insufficient_quota", "insufficient_quota")
+        assert key.refusals == 1
+
+    run(main())
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,33 @@ def test_thoughts_with_numbered_parts_are_joined_and_their_words_are_not() -> No
     assert result["choices"][0]["message"]["reasoning_details"] == [{**parts[0], "text": "Let me see."}]
 
 
+def thinking(text: str) -> dict[str, Any]:
+    return {"type": "thinking", "thinking": [{"type": "text", "text": text}]}
+
+
+@pytest.mark.parametrize(
+    ("contents", "whole"),
+    [
+        (
+            ["", [thinking("Let me ")], [thinking("see.")], "Rain", "", "y."],
+            [thinking("Let me see."), {"type": "text", "text": "Rainy."}],
+        ),
+        (
+            ["Rain", [{"type": "reference", "reference_ids": [1]}], [{"type": "text", "text": "y"}], "."],
+            [
+                {"type": "text", "text": "Rain"},
+                {"type": "reference", "reference_ids": [1]},
+                {"type": "text", "text": "y."},
+            ],
+        ),
+    ],
+)
+def test_a_content_of_parts_is_joined_part_by_part(contents: list[Any], whole: list[Any]) -> None:
+    chunks = [chunk(piece(content=content)) for content in contents]
+    result, _ = asked(streaming(sse(*chunks, chunk(piece(finish_reason="stop")))))
+    assert result["choices"][0]["message"]["content"] == whole
+
+
 #: Calls in calls, deeper than anything would follow them.
 NESTED: dict[str, Any] = {}
 for _ in range(400):

@@ -160,6 +160,17 @@ def test_every_example_is_of_its_schema(folder: Path, run: Any) -> None:
     run(main())
 
 
+def test_a_list_in_a_form_is_sent_as_fields_of_one_name(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with client(folder) as c:
+            paths = (await document(c)).paths
+            body = paths["/v1/async/audio/transcriptions"]["post"]["requestBody"]["content"]["multipart/form-data"]
+            repeated = {"style": "form", "explode": True}
+            assert body["encoding"] == dict.fromkeys(("fallbacks", "timestamp_granularities", "include"), repeated)
+
+    run(main())
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_the_examples_of_requests_run(folder: Path, run: Any, operation: str) -> None:
     async def main() -> None:

@@ -264,7 +264,8 @@ def test_loading_leaves_the_clients_body_as_it_is(name: str) -> None:
             "audio/speech",
             "response_format",
             "x" * 1000,
-            f"response_format: expected 'mp3', 'opus', 'aac', 'flac', 'wav' or 'pcm', got '{'x' * 40}…'",
+            "response_format: expected 'mp3', 'opus', 'aac', 'flac', 'wav', 'pcm', 'ogg' or 'mulaw', "
+            f"got '{'x' * 40}…'",
         ),
         ("audio/speech", "speed", 0.1, "speed: expected a number from 0.25 to 4, got 0.1"),
         ("images/generations", "n", 11, "n: expected an integer from 1 to 10, got 11"),

@@ -10,7 +10,7 @@ from aiohttp import web
 from yarl import URL
 
 from coatcheck.app import load_config, make_providers
-from coatcheck.engine.calls import Usage
+from coatcheck.engine.calls import Call, Usage
 from coatcheck.engine.errors import ConfigurationError
 from coatcheck.providers.kinds import KINDS
 from coatcheck.providers.openai.provider import OpenAIOptions, OpenAIProvider
@@ -18,7 +18,7 @@ from coatcheck.providers.presets import OPERATIONS, PRESETS
 from coatcheck.schemas.operations import OPERATIONS as KNOWN
 
 from .clients import REQUESTS
-from .upstreams import SECRET, serving
+from .upstreams import SECRET, call, serving
 from .vendors.openai import CHAT, encoded
 from .vendors.vendor import Case, calling, carried_out, saying
 
@@ -84,7 +84,9 @@ def test_another_server_of_the_kind_openai_needs_no_key() -> None:
         made("openai")
 
 
-async def asked(preset: str, operation: str, answer: Any, folder: Path, **request: Any) -> tuple[Any, Any]:
+async def asked(
+    preset: str, operation: str, answer: Any, folder: Path, *, stream: bool = False, **request: Any
+) -> tuple[Any, Any]:
     """What a server of the preset is sent, and the reply."""
     seen: list[Any] = []
 
@@ -93,11 +95,11 @@ async def asked(preset: str, operation: str, answer: Any, folder: Path, **reques
         return web.json_response(answer)
 
     case = Case(operation=operation, request=request, answer=saying(answer), check=lambda _seen, _done: None)
-    async with serving(handle) as url, calling(folder, case) as (call, blobs):
-        provider = made(preset, {PRESETS[preset].key_env or "": SECRET}, base_url=url)
+    async with serving(handle) as url, calling(folder, case) as (asking, blobs):
+        provider = made(preset, {PRESETS[preset].key_env or "": SECRET}, base_url=url, stream=stream)
         await provider.start()
         try:
-            done = await carried_out(provider, call, blobs)
+            done = await carried_out(provider, asking, blobs)
         finally:
             await provider.close()
     del seen[0]["model"]
@@ -113,6 +115,30 @@ def test_a_chats_limit_is_sent_under_the_name_that_the_vendor_knows(run: Any, fo
     assert sent == {**messages, PRESETS[name].max_tokens_field: 5, **reasoning}
 
 
+@pytest.mark.parametrize(
+    ("name", "field"), [("mistral", "timestamp_granularities"), ("groq", "timestamp_granularities[]")]
+)
+def test_the_lists_of_a_form_are_named_as_the_vendor_names_them(run: Any, name: str, field: str) -> None:
+    async def main() -> None:
+        seen: list[Any] = []
+
+        async def handle(sent: web.Request) -> web.StreamResponse:
+            seen.append([(key, value) for key, value in (await sent.post()).items() if key != "model"])
+            return web.json_response({"text": "Hello."})
+
+        async with serving(handle) as url:
+            provider = made(name, {PRESETS[name].key_env or "": SECRET}, base_url=url)
+            await provider.start()
+            try:
+                asked = {"timestamp_granularities": ["segment", "word"]}
+                await provider.execute(Call(job_id="j", operation="audio/transcriptions", model="m", request=asked))
+            finally:
+                await provider.close()
+        assert [pair for pair in seen[0] if pair[0].startswith("timestamp")] == [(field, "segment"), (field, "word")]
+
+    run(main())
+
+
 def test_mistrals_voices_and_togethers_images_have_other_names(run: Any, folder: Path) -> None:
     speech = {"audio_data": encoded(b"sound")}
     sent, done = run(asked("mistral", "audio/speech", speech, folder, input="Hello", voice="c69964a6"))
@@ -121,6 +147,43 @@ def test_mistrals_voices_and_togethers_images_have_other_names(run: Any, folder:
     images = {"data": [{"b64_json": encoded(b"image")}]}
     sent, _ = run(asked("together", "images/generations", images, folder, prompt="a cat", response_format="b64_json"))
     assert sent == {"prompt": "a cat", "response_format": "base64"}
+
+
+#: An answer of Claude's, given back as it came.
+SAID: dict[str, Any] = {
+    "role": "assistant",
+    "content": "Hello.",
+    "refusal": None,
+    "reasoning": "A greeting.",
+    "reasoning_details": [{"type": "reasoning.text", "text": "A greeting.", "signature": "c2lnbmVk"}],
+    "citations": [],
+    "content_blocks": [{"type": "text", "text": "Hello."}],
+}
+EXTRAS = ("reasoning_details", "citations", "content_blocks")
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("openrouter", ()),
+        ("vllm", EXTRAS),
+        ("groq", EXTRAS),
+        ("azure", (*EXTRAS, "reasoning")),
+        ("openai", (*EXTRAS, "reasoning")),
+        ("mistral", (*EXTRAS, "reasoning", "refusal")),
+    ],
+)
+def test_a_conversation_with_another_vendor_goes_on_without_what_this_one_refuses(name: str, gone: Any) -> None:
+    base_url = "https://mine.openai.azure.com" if name == "azure" else ""
+    provider = made(name, {PRESETS[name].key_env or "": SECRET}, base_url=base_url)
+    sent = provider._request(call("chat/completions", messages=[SAID]))
+    assert sent["messages"] == [{key: value for key, value in SAID.items() if key not in gone}]
+
+
+def test_mistral_is_sent_nothing_that_it_does_not_know(run: Any, folder: Path) -> None:
+    request = {**REQUESTS["chat/completions"], "user": "u-1", "safety_identifier": "s", "seed": 7}
+    sent, _ = run(asked("mistral", "chat/completions", CHAT, folder, stream=True, **request))
+    assert sent == {**REQUESTS["chat/completions"], "random_seed": 7, "stream": True}
 
 
 @pytest.mark.parametrize(
@@ -197,3 +260,12 @@ def test_usage_is_read_as_vendors_write_it(run: Any, folder: Path, said: Any, us
     answer = {**CHAT, "usage": said}
     _, done = run(asked("xai", "chat/completions", answer, folder, **REQUESTS["chat/completions"]))
     assert done.reply.usage == usage
+
+
+def test_an_image_that_another_model_had_a_part_in_has_no_usage_that_could_be_priced(run: Any, folder: Path) -> None:
+    used = {"input_tokens": 9, "output_tokens": 90, "total_tokens": 99}
+    drawn = {"data": [{"b64_json": encoded(b"<svg/>")}], "usage": used}
+    _, done = run(asked("openai", "images/generations", drawn, folder, prompt="a cat"))
+    assert done.reply.usage == Usage(input_tokens=9, output_tokens=90, image_output_tokens=90)
+    _, done = run(asked("openai", "images/generations", {**drawn, "svg_usage": used}, folder, prompt="a cat"))
+    assert done.reply.usage is None

@@ -176,6 +176,8 @@ def test_the_rate_that_was_charged_is_the_one_that_holds(cost: Cost) -> None:
     assert cost("openai", "gpt-5", request={"service_tier": "flex"}, tier="default", **told) == plain
     # Another seller's rates are not those of the model's maker.
     assert cost("azure", "gpt-5", tier="flex", **told) is None
+    assert cost("anthropic", "claude-opus-4-6", tier="standard", **told) is not None
+    assert cost("anthropic", "claude-opus-4-6", tier="inference_geo=us", **told) is None
 
 
 def test_tools_that_the_vendor_runs_are_charged_if_they_are_counted(cost: Cost) -> None:

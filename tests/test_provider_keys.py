@@ -55,6 +55,29 @@ async def liking(
 A, B, C = ENVIRON.values()
 
 
+def test_a_key_is_sent_without_the_end_of_its_line(run: Any) -> None:
+    asked: list[str] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        asked.append(request.headers["Authorization"])
+        return web.json_response({})
+
+    async def main() -> None:
+        async with serving(handle) as url:
+            options = OpenAIOptions(base_url=url, api_key_env="A")
+            provider = OpenAIProvider("up", options, {"A": f"{A}\r\n"})
+            await provider.start()
+            try:
+                await provider.execute(call())
+            finally:
+                await provider.close()
+            assert (asked, provider.door.secrets) == ([f"Bearer {A}"], [A])
+            with pytest.raises(ValueError, match="the environment variable A is not set"):
+                OpenAIProvider("up", options, {"A": "\n"})
+
+    run(main())
+
+
 @pytest.mark.parametrize("status", [401, 402, 403, 429])
 def test_a_key_that_will_not_do_never_fails_a_call_that_another_can_make(run: Any, status: int) -> None:
     async def main() -> None:

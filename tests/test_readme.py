@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .clients import FORMS, REQUESTS, client
+from .shells import shell
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 SERVER = "localhost:8080"
@@ -110,6 +111,22 @@ def test_the_python_of_the_readme_runs(folder: Path, run: Any) -> None:
                 sys.executable, "-c", script.replace(f"http://{SERVER}", c.served.url), cwd=folder
             )
             assert await ran.wait() == 0
+
+    run(main())
+    assert (folder / "ready.mp3").stat().st_size > 0
+
+
+def test_the_commands_of_the_readme_that_ask_a_server_succeed(folder: Path, run: Any) -> None:
+    lines = re.findall(r"^    (coatcheck (?:submit|jobs|explain) .*|coatcheck jobs)$", README, re.MULTILINE)
+
+    async def main() -> None:
+        async with shell(folder) as (sh, _):
+            id = ""
+            for line in lines:
+                line = re.sub(r"\blocal/[\w.-]+", STAND_IN, line)
+                done = await sh(*shlex.split(re.sub(r"\bID\b", id, line))[1:])
+                assert done.code == 0, (line, done.err)
+                id = (await sh("jobs", "--json")).json["data"][0]["id"]
 
     run(main())
     assert (folder / "ready.mp3").stat().st_size > 0

@@ -1,7 +1,6 @@
 """Replicate's predictions are jobs of their own: launched once, asked after until they end, cancelled when told."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,22 @@ from coatcheck.engine.errors import CallFailed, Interrupted, Refused, TimedOut, 
 from coatcheck.providers.replicate.provider import ReplicateOptions, ReplicateProvider
 
 from .servers import ServerProcess
-from .vendor_jobs import BLIPS, Answer, JobVendor, Saves, lost
+from .vendor_jobs import (
+    BAD_UPLOADS,
+    KEY_ENV,
+    Answer,
+    JobVendor,
+    Saves,
+    ask_in_trouble,
+    cancel_while_asked,
+    ended,
+    lost,
+    refuse_uploads,
+    serving,
+)
 from .vendors.replicate import LARGE, OUTPUT, PNG, UPLOADED, prediction
 from .vendors.vendor import Attachment, Case, Done, Seen, calling, carried_out, failing, left_in
 
-KEY_ENV = "COATCHECK_TEST_VENDOR_KEY"
 KEY = "r8_0123456789abcdef"
 DONE = {"status": "succeeded", "output": [OUTPUT]}
 
@@ -29,6 +39,7 @@ class Replicate(JobVendor):
     """Has models without a schema, and delivers what is under /delivery/."""
 
     path = "/v1"
+    prefix = "p-"
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,19 +54,18 @@ class Replicate(JobVendor):
         match seen.method, seen.segments[1:]:
             case "GET", ["models", *_]:
                 return web.json_response({"latest_version": None})
+            case "POST", ["files"] if self.on_upload is not None:
+                return self.on_upload()
             case "POST", ["files"]:
                 return web.json_response({"urls": {"get": UPLOADED}}, status=201)
             case "POST", ["predictions"]:
-                return await self.launch(seen.json, {**prediction("starting"), "id": f"p-{len(self.launched) + 1}"})
-            case "GET", ["predictions", id] if self._knows(id):
+                return await self.launch(seen.json, {**prediction("starting"), "id": self.next_id})
+            case "GET", ["predictions", id] if self.knows(id):
                 return await self.job(id, {**prediction("processing"), "id": id})
-            case "POST", ["predictions", id, "cancel"] if self._knows(id):
+            case "POST", ["predictions", id, "cancel"] if self.knows(id):
                 self.ended.append(id)
                 return web.json_response({**prediction("canceled"), "id": id})
         return web.json_response({"detail": "The requested resource could not be found."}, status=404)
-
-    def _knows(self, id: str) -> bool:
-        return id in {f"p-{number + 1}" for number in range(len(self.launched))}
 
     def delivering(self, *names: str) -> dict[str, Any]:
         """The end of a prediction whose output is those files."""
@@ -131,6 +141,18 @@ def test_nothing_is_saved_while_a_launch_is_in_doubt(run: Any, folder: Path) -> 
     run(main())
 
 
+@pytest.mark.parametrize(("how", "raised"), BAD_UPLOADS)
+def test_an_upload_that_fails_has_launched_nothing(
+    run: Any, folder: Path, how: Callable[[], Answer], raised: type[CallFailed]
+) -> None:
+    async def main() -> None:
+        edit = case("images/edits", {"image": (LARGE,)})
+        async with predicting(folder, edit) as (vendor, provider, call, saves):
+            await refuse_uploads(vendor, provider, call, saves, how, raised)
+
+    run(main())
+
+
 def test_an_upload_that_was_cut_off_is_made_again(run: Any, folder: Path) -> None:
     async def main() -> None:
         edit = case("images/edits", {"image": (LARGE,)})
@@ -146,10 +168,7 @@ def test_an_upload_that_was_cut_off_is_made_again(run: Any, folder: Path) -> Non
 def test_questions_that_go_wrong_are_put_again_and_nothing_is_launched_anew(run: Any, folder: Path) -> None:
     async def main() -> None:
         async with predicting(folder) as (vendor, provider, call, _):
-            vendor.blips, vendor.end = [*BLIPS, *BLIPS], DONE
-            await provider.execute(call)
-        assert len(vendor.launched) == 1
-        assert vendor.told.count("GET /predictions/p-1") == len(BLIPS) * 2 + 1
+            await ask_in_trouble(vendor, provider, call, DONE, "GET /predictions/p-1")
 
     run(main())
 
@@ -228,17 +247,12 @@ def test_what_a_prediction_logs_is_told_as_percent(run: Any, folder: Path) -> No
 def test_a_cancel_of_the_call_leaves_the_prediction_alone_and_abandoning_ends_it(run: Any, folder: Path) -> None:
     async def main() -> None:
         async with predicting(folder) as (vendor, provider, call, _):
-            task = asyncio.create_task(provider.execute(call))
-            await vendor.asked.get()
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert vendor.ended == []
-        for checkpoint, ended in ((HELD, ["p-1"]), ('{"prediction":"p-9"}', []), ("{}", [])):
+            await cancel_while_asked(vendor, provider, call)
+        for checkpoint, cancelled in ((HELD, ["p-1"]), ('{"prediction":"p-9"}', []), ("{}", [])):
             async with predicting(folder, checkpoint=checkpoint) as (vendor, provider, call, _):
                 vendor.launched = [{}]
                 await provider.abandon(call)
-            assert vendor.ended == ended
+            assert vendor.ended == cancelled
 
     run(main())
 
@@ -352,33 +366,21 @@ def test_a_file_is_named_for_the_vendor(run: Any, folder: Path) -> None:
     run(main())
 
 
-def table(vendor: Replicate) -> dict[str, Any]:
+def providers(vendor: Replicate) -> dict[str, Any]:
     at = {"kind": "replicate", "base_url": vendor.url, "api_key_env": KEY_ENV, "delivery_hosts": [vendor.origin]}
-    provider = {**at, "poll_seconds": 0.01, "on_interrupt": "fail"}
-    return {"jobs": {"shutdown_grace_seconds": 0}, "providers": {"rep": provider}}
+    return {"rep": {**at, "poll_seconds": 0.01, "on_interrupt": "fail"}}
 
 
 @asynccontextmanager
 async def submitted(folder: Path) -> AsyncIterator[tuple[Replicate, ServerProcess, aiohttp.ClientSession, str]]:
     """A real server with a job whose prediction has been asked after."""
-    async with (
-        Replicate() as vendor,
-        ServerProcess(folder, table(vendor), {KEY_ENV: KEY}) as server,
-        aiohttp.ClientSession() as session,
-    ):
+    async with Replicate() as vendor, serving(folder, providers(vendor), KEY) as (server, session):
         body = {"model": "rep/acme/painter", "prompt": "a cat", "response_format": "b64_json"}
         async with session.post(f"{server.url}/v1/async/images/generations", json=body) as response:
             assert response.status == 202, await response.text()
             id = str((await response.json())["id"])
         await vendor.asked.get()
         yield vendor, server, session, id
-
-
-async def ended(session: aiohttp.ClientSession, server: ServerProcess, id: str) -> Any:
-    url = f"{server.url}/v1/async/images/generations/{id}"
-    async with session.get(url, headers={"Prefer": "wait=30"}) as response:
-        assert response.status == 200, await response.text()
-        return await response.json()
 
 
 @pytest.mark.parametrize("how", ["kill9", "terminate"])
@@ -389,7 +391,7 @@ def test_a_server_that_ends_meanwhile_goes_on_asking_and_pays_once(run: Any, fol
             assert vendor.ended == []
             await server.start()
             vendor.files, vendor.end = {"a.png": web.Response(body=PNG)}, vendor.delivering("a.png")
-            job = await ended(session, server, id)
+            job = await ended(session, server, "images/generations", id)
             assert job["status"] == "completed", job
             (entry,) = job["result"]["data"]
             assert entry["b64_json"] == OUTPUT.partition(",")[2]
@@ -412,25 +414,15 @@ def test_a_cancelled_job_has_its_prediction_cancelled(run: Any, folder: Path) ->
 
 def test_a_launch_that_was_cut_off_is_not_made_again_where_that_is_forbidden(run: Any, folder: Path) -> None:
     async def main() -> None:
-        async with (
-            Replicate() as vendor,
-            ServerProcess(folder, table(vendor), {KEY_ENV: KEY}) as server,
-            aiohttp.ClientSession() as session,
-        ):
-            launched = asyncio.Event()
-
-            async def hold() -> None:
-                launched.set()
-                await asyncio.Event().wait()
-
-            vendor.on_launch = hold
+        async with Replicate() as vendor, serving(folder, providers(vendor), KEY) as (server, session):
+            launched = vendor.hold()
             body = {"model": "rep/acme/painter", "prompt": "a cat"}
             async with session.post(f"{server.url}/v1/async/images/generations", json=body) as response:
                 id = str((await response.json())["id"])
             await launched.wait()
             await server.kill9()
             await server.start()
-            job = await ended(session, server, id)
+            job = await ended(session, server, "images/generations", id)
             assert job["error"]["error"]["code"] == "server_stopped", orjson.dumps(job)
             assert len(vendor.launched) == 1
 

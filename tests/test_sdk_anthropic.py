@@ -251,6 +251,40 @@ def test_fallbacks_and_other_headers_count_as_on_any_route(folder: Path, run: An
     run(main())
 
 
+def test_a_fallback_is_told_what_it_can_read_and_the_first_what_was_sent(
+    folder: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-0123456789")
+    marked = {"type": "text", "text": "hello", "cache_control": {"type": "ephemeral"}}
+    plain = {"type": "text", "text": "hello"}
+
+    async def main() -> None:
+        seen: list[Any] = []
+
+        async def answer(body: Any) -> web.StreamResponse:
+            seen.append(body["messages"][0]["content"])
+            if body["model"] == "opus":
+                return web.json_response({"error": {"type": "invalid_request_error"}}, status=400)
+            return web.json_response({"choices": [{"message": {"role": "assistant", "content": "Hi."}}]})
+
+        async with Upstream(answer) as up:
+            providers = {
+                "claude": {"kind": "anthropic", "base_url": up.url},
+                "gpt": {"kind": "openai", "base_url": up.url},
+            }
+            async with anthropic_client(folder, providers=providers) as (a, _):
+                for first, then in (("claude/opus", "gpt/gpt"), ("gpt/gpt", "claude/opus")):
+                    await a.messages.create(
+                        model=first,
+                        max_tokens=9,
+                        messages=[{"role": "user", "content": [marked]}],  # type: ignore[list-item]
+                        extra_body={"fallbacks": [then]},
+                    )
+        assert seen == [[marked], [plain], [plain]]
+
+    run(main())
+
+
 def test_the_same_key_for_a_chat_and_for_the_message_that_it_is_means_the_same_job(folder: Path, run: Any) -> None:
     async def main() -> None:
         async with anthropic_client(folder) as (_, c):

@@ -1,12 +1,22 @@
 """Vendors that run calls as jobs, for tests: real servers on this machine, whose jobs end when they are told to."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Self
 
+import aiohttp
+import pytest
 from aiohttp import web
 
+from coatcheck.engine.calls import Call, Provider
+from coatcheck.engine.errors import CallFailed, NotConnected, Unusable
+
+from .servers import ServerProcess
 from .vendors.vendor import Seen
+
+KEY_ENV = "COATCHECK_TEST_VENDOR_KEY"
 
 Answer = web.StreamResponse | None
 
@@ -18,6 +28,8 @@ class JobVendor:
     """
 
     path = ""
+    #: What the ids of its jobs begin with; they count from 1.
+    prefix = ""
 
     def __init__(self) -> None:
         #: What it was asked, in order.
@@ -32,9 +44,29 @@ class JobVendor:
         self.end: dict[str, Any] | None = None
         #: Answers that questions after a job get first, each once.
         self.blips: list[Callable[[], Answer]] = []
+        #: What uploads are answered instead.
+        self.on_upload: Callable[[], Answer] | None = None
         #: Called when a job was launched, before its answer.
         self.on_launch: Callable[[], Awaitable[None]] | None = None
         self.url = ""
+
+    @property
+    def next_id(self) -> str:
+        return f"{self.prefix}{len(self.launched) + 1}"
+
+    def knows(self, id: str) -> bool:
+        return id in {f"{self.prefix}{number + 1}" for number in range(len(self.launched))}
+
+    def hold(self) -> asyncio.Event:
+        """Keeps the answers to launches back for ever; what is returned is set by the first."""
+        launched = asyncio.Event()
+
+        async def held() -> None:
+            launched.set()
+            await asyncio.Event().wait()
+
+        self.on_launch = held
+        return launched
 
     async def answer(self, seen: Seen) -> Answer:
         raise NotImplementedError
@@ -98,6 +130,8 @@ def nonsense() -> Answer:
 
 
 BLIPS = (lost, limited, broken, nonsense)
+#: Answers to an upload, and what each is raised as.
+BAD_UPLOADS = ((lost, NotConnected), (broken, CallFailed), (nonsense, Unusable))
 
 
 class Saves:
@@ -111,3 +145,50 @@ class Saves:
     async def __call__(self, value: str | None) -> None:
         self.values.append(value)
         self.after.append(len(self._vendor.seen))
+
+
+async def refuse_uploads(
+    vendor: JobVendor, provider: Provider, call: Call, saves: Saves, how: Callable[[], Answer], raised: type[CallFailed]
+) -> None:
+    """The call fails in its upload, and is remembered as one that launched nothing."""
+    vendor.on_upload = how
+    with pytest.raises(CallFailed) as caught:
+        await provider.execute(call)
+    assert type(caught.value) is raised
+    assert (saves.values, vendor.launched) == (["{}", None], [])
+
+
+async def ask_in_trouble(vendor: JobVendor, provider: Provider, call: Call, end: dict[str, Any], question: str) -> None:
+    """Each question after the job goes wrong in each way, twice, and is put again; nothing is launched anew."""
+    vendor.blips, vendor.end = [*BLIPS, *BLIPS], end
+    await provider.execute(call)
+    assert len(vendor.launched) == 1
+    assert vendor.told.count(question) == len(BLIPS) * 2 + 1
+
+
+async def cancel_while_asked(vendor: JobVendor, provider: Provider, call: Call) -> None:
+    """The call is cancelled, and the vendor's job left alone."""
+    task = asyncio.create_task(provider.execute(call))
+    await vendor.asked.get()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert vendor.ended == []
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, providers: dict[str, Any], key: str
+) -> AsyncIterator[tuple[ServerProcess, aiohttp.ClientSession]]:
+    """A real server, whose stop waits for no call, and a client of it."""
+    tables = {"jobs": {"shutdown_grace_seconds": 0}, "providers": providers}
+    async with ServerProcess(folder, tables, {KEY_ENV: key}) as server, aiohttp.ClientSession() as session:
+        yield server, session
+
+
+async def ended(session: aiohttp.ClientSession, server: ServerProcess, operation: str, id: str) -> Any:
+    """The job at its end."""
+    url = f"{server.url}/v1/async/{operation}/{id}"
+    async with session.get(url, headers={"Prefer": "wait=30"}) as response:
+        assert response.status == 200, await response.text()
+        return await response.json()

@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 
-from ...engine.calls import Call, CallPolicy, Offer, Reply
+from ...engine.calls import Call, Offer, Reply
 from ...engine.errors import CallFailed, Refused, Unusable
 from ..http import Door, HttpOptions
 from ..responses_request import chat_request, in_terms_of
 from ..responses_result import response
 from ..streams import is_stream, read_stream
 from ..upstream import brief, stream_failure
+from ..vendor import Vendor
 from .messages import FORMAT
 from .reply import completion, usage
 from .request import messages_request
@@ -48,16 +49,11 @@ class AnthropicOptions(HttpOptions):
     stream: bool = True
 
 
-class AnthropicProvider:
+class AnthropicProvider(Vendor):
     def __init__(self, name: str, options: AnthropicOptions, environ: Mapping[str, str] = os.environ) -> None:
         """Raises `ValueError` if the options cannot be used: a bad URL, a key that is not set."""
-        self.lanes: Mapping[str, int] = {name: options.concurrency}
-        self.policy: CallPolicy = options.policy()
-        self.models = options.models
-        self._name = name
-        self._options = options
         betas = {"anthropic-beta": ",".join(options.betas)} if options.betas else {}
-        self._door = Door(
+        door = Door(
             name,
             options,
             authorise=lambda key: {"x-api-key": key},
@@ -65,24 +61,8 @@ class AnthropicProvider:
             default_env="ANTHROPIC_API_KEY",
             headers={"anthropic-version": options.version, **betas},
         )
-
-    def lane(self, operation: str, model: str) -> str:
-        return self._name
-
-    def check(self, operation: str, model: str) -> str | None:
-        if operation not in OPERATIONS:
-            return f"has no operation {operation}; it has {', '.join(OPERATIONS)}"
-        if not model:
-            return "needs the name of a model"
-        if not self._door.serves(model):
-            return f"has no key for the model {model!r}"
-        return None
-
-    async def start(self) -> None:
-        await self._door.start()
-
-    async def close(self) -> None:
-        await self._door.close()
+        super().__init__(name, options, OPERATIONS, door)
+        self._options = options
 
     async def ping(self) -> str:
         count = len(await self._listed())
@@ -109,20 +89,20 @@ class AnthropicProvider:
         return self._reply(call, await self._message(call, body))
 
     async def _message(self, call: Call, body: dict[str, Any]) -> dict[str, Any]:
-        url, headers = self._door.url("messages"), {}
+        url, headers = self.door.url("messages"), {}
         if self._options.stream:
             body["stream"] = True
             # The next call would run into a connection that is closed unannounced.
             headers["Connection"] = "close"
-        async with self._door.open("POST", url, call=call, json=body, headers=headers) as response:
+        async with self.door.open("POST", url, call=call, json=body, headers=headers) as response:
             if is_stream(response):
                 most = self._options.max_answer_bytes
                 return await read_stream(self._name, call, response, most, Message(self._failure))
-            return self._door.parsed(await self._door.read(response))
+            return self.door.parsed(await self.door.read(response))
 
     def _failure(self, said: dict[str, Any]) -> CallFailed:
         """The error that a stream ends with."""
-        failed = stream_failure(self._name, orjson.dumps(said), self._door.secrets)
+        failed = stream_failure(self._name, orjson.dumps(said), self.door.secrets)
         told = said.get("error")
         kind = told.get("type") if isinstance(told, dict) else None
         if kind not in _STATUSES:
@@ -131,8 +111,8 @@ class AnthropicProvider:
 
     async def _listed(self) -> list[dict[str, Any]]:
         """The models that answer; the vendor also lists those that no longer do."""
-        url = self._door.url("models", limit=_MOST_MODELS)
-        models = (await self._door.ask("GET", url, timeout_seconds=_PING_SECONDS)).get("data")
+        url = self.door.url("models", limit=_MOST_MODELS)
+        models = (await self.door.ask("GET", url, timeout_seconds=_PING_SECONDS)).get("data")
         if not isinstance(models, list):
             raise Unusable(f"provider {self._name} answered with something that is not a list of models")
         known = (model for model in models if isinstance(model, dict) and isinstance(model.get("id"), str))
@@ -141,7 +121,7 @@ class AnthropicProvider:
     def _reply(self, call: Call, answer: dict[str, Any]) -> Reply:
         told = answer.get("error")
         if isinstance(told, dict):
-            message = brief(str(told.get("message", "an error")), self._door.secrets)
+            message = brief(str(told.get("message", "an error")), self.door.secrets)
             raise Refused(f"provider {self._name} answered 200 with an error: {message}")
         try:
             result = completion(answer)

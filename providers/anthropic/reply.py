@@ -57,8 +57,15 @@ def usage(message: dict[str, Any]) -> Usage:
         long_cache_write_tokens=(counts.get("cache_creation") or {}).get("ephemeral_1h_input_tokens"),
         output_tokens=counts.get("output_tokens"),
         searches=(counts.get("server_tool_use") or {}).get("web_search_requests"),
-        tier="fast" if counts.get("speed") == "fast" else counts.get("service_tier"),
+        tier=_tier(counts),
     )
+
+
+def _tier(counts: dict[str, Any]) -> str | None:
+    """What the rate depends on: an answer that was made in one country costs more, as does a fast one."""
+    if (place := counts.get("inference_geo")) not in (None, "global", "not_available"):
+        return f"inference_geo={place}"
+    return "fast" if counts.get("speed") == "fast" else counts.get("service_tier")
 
 
 def _message(blocks: list[dict[str, Any]], message: dict[str, Any]) -> dict[str, Any]:

@@ -14,16 +14,17 @@ from typing import Any
 
 import orjson
 
-from ...engine.calls import Call, CallPolicy, File, Offer, Progress, Reply, Usage
+from ...engine.calls import Call, File, Offer, Progress, Reply, Usage
 from ...engine.errors import CallFailed, Refused, Unusable
 from ..http import Door, HttpOptions
-from ..polling import ANSWER_SECONDS, GONE, poll
+from ..polling import ANSWER_SECONDS, GONE, poll, unlaunched
 from ..upstream import brief
+from ..vendor import Vendor
 from .transcripts import SUBTITLES, result, transcript_request, wants_sentences, wave_head
 
 OPERATION = "audio/transcriptions"
 #: What is offered where the configuration names no models.
-_MODELS = ("universal-3-pro", "universal-2")
+_MODELS = ("universal-3-5-pro", "universal-3-pro", "universal-2")
 #: How many transcripts are looked through for one whose id was not heard of: pages, and on each.
 _PAGES, _PAGE = 5, 200
 _PIECE_BYTES = 262_144
@@ -36,41 +37,22 @@ class AssemblyAIOptions(HttpOptions):
     poll_seconds: float = field(default=2.0, metadata={"min": 0.001})
 
 
-class AssemblyAIProvider:
+class AssemblyAIProvider(Vendor):
     def __init__(self, name: str, options: AssemblyAIOptions, environ: Mapping[str, str] = os.environ) -> None:
         """Raises `ValueError` if the options cannot be used: a bad URL, a key not set."""
-        self.lanes: Mapping[str, int] = {name: options.concurrency}
-        self.policy: CallPolicy = options.policy()
-        self.models = options.models
-        self._name = name
-        self._options = options
-        self._door = Door(
+        door = Door(
             name,
             options,
             authorise=lambda key: {"Authorization": key},
             environ=environ,
             default_env="ASSEMBLYAI_API_KEY",
         )
-
-    def lane(self, operation: str, model: str) -> str:
-        return self._name
-
-    def check(self, operation: str, model: str) -> str | None:
-        if operation != OPERATION:
-            return f"has no operation {operation}; it has {OPERATION}"
-        if not model:
-            return "needs the name of a model"
-        return None if self._door.serves(model) else f"has no key for the model {model!r}"
-
-    async def start(self) -> None:
-        await self._door.start()
-
-    async def close(self) -> None:
-        await self._door.close()
+        super().__init__(name, options, (OPERATION,), door)
+        self._options = options
 
     async def ping(self) -> str:
-        url = self._door.url("v2", "transcript", limit="1")
-        await self._door.ask("GET", url, timeout_seconds=ANSWER_SECONDS)
+        url = self.door.url("v2", "transcript", limit="1")
+        await self.door.ask("GET", url, timeout_seconds=ANSWER_SECONDS)
         return "answers, and takes the key"
 
     async def offers(self) -> Sequence[Offer]:
@@ -97,7 +79,7 @@ class AssemblyAIProvider:
         if id is None:
             return
         try:
-            await self._door.ask("DELETE", self._door.url("v2", "transcript", id), call=call)
+            await self.door.ask("DELETE", self.door.url("v2", "transcript", id), call=call)
         except CallFailed as failed:
             if failed.status not in GONE:
                 raise
@@ -109,11 +91,12 @@ class AssemblyAIProvider:
                 return {"id": id}
         else:
             await call.save("{}")
-            held = {"upload": await self._uploaded(call, file)}
+            async with unlaunched(call):
+                held = {"upload": await self._uploaded(call, file)}
             await call.save(orjson.dumps(held).decode())
         try:
-            launched = await self._door.ask(
-                "POST", self._door.url("v2", "transcript"), call=call, json={"audio_url": held["upload"], **request}
+            launched = await self.door.ask(
+                "POST", self.door.url("v2", "transcript"), call=call, json={"audio_url": held["upload"], **request}
             )
         except CallFailed as failed:
             if _is_definite(failed):
@@ -136,15 +119,15 @@ class AssemblyAIProvider:
                     call.progress(Progress(done=sent, total=total, unit="bytes"))
 
         told = {"Content-Type": "application/octet-stream", "Content-Length": str(total)}
-        url = self._door.url("v2", "upload")
-        return self._word(await self._door.ask("POST", url, call=call, data=body, headers=told), "upload_url")
+        url = self.door.url("v2", "upload")
+        return self._word(await self.door.ask("POST", url, call=call, data=body, headers=told), "upload_url")
 
     async def _found(self, call: Call, upload: str) -> str | None:
         """The id of the transcript of that upload, if it was launched and is not long past."""
         earlier: dict[str, str] = {}
         for _ in range(_PAGES):
-            url = self._door.url("v2", "transcript", limit=str(_PAGE), **earlier)
-            listed = (await self._door.ask("GET", url, call=call)).get("transcripts")
+            url = self.door.url("v2", "transcript", limit=str(_PAGE), **earlier)
+            listed = (await self.door.ask("GET", url, call=call)).get("transcripts")
             transcripts = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
             for each in transcripts:
                 if each.get("audio_url") == upload:
@@ -156,9 +139,9 @@ class AssemblyAIProvider:
 
     async def _asked(self, call: Call, id: str) -> dict[str, Any] | None:
         """The transcript once it has ended, well or in an error."""
-        url = self._door.url("v2", "transcript", id)
+        url = self.door.url("v2", "transcript", id)
         try:
-            transcript = await self._door.ask("GET", url, call=call, timeout_seconds=ANSWER_SECONDS)
+            transcript = await self.door.ask("GET", url, call=call, timeout_seconds=ANSWER_SECONDS)
         except CallFailed as failed:
             if failed.status in GONE:
                 await call.save(None)
@@ -166,7 +149,7 @@ class AssemblyAIProvider:
         return transcript if transcript.get("status") in ("completed", "error") else None
 
     def _failed(self, transcript: dict[str, Any]) -> CallFailed:
-        said = brief(str(transcript.get("error") or "no text"), self._door.secrets)
+        said = brief(str(transcript.get("error") or "no text"), self.door.secrets)
         message = f"provider {self._name} could not transcribe the file: {said}"
         # The vendor has no codes; of its own faults it says that they are, and to try again.
         own = any(word in said.lower() for word in ("server error", "internal error", "try again", "our end"))
@@ -179,12 +162,12 @@ class AssemblyAIProvider:
         text: str | None = None
         sentences: list[Any] = []
         if wanted in SUBTITLES:
-            url = self._door.url("v2", "transcript", id, wanted)
-            async with self._door.open("GET", url, call=call) as response:
-                text = (await self._door.read(response)).decode("utf-8", "replace")
+            url = self.door.url("v2", "transcript", id, wanted)
+            async with self.door.open("GET", url, call=call) as response:
+                text = (await self.door.read(response)).decode("utf-8", "replace")
         elif wants_sentences(call, transcript):
-            url = self._door.url("v2", "transcript", id, "sentences")
-            found = (await self._door.ask("GET", url, call=call)).get("sentences")
+            url = self.door.url("v2", "transcript", id, "sentences")
+            found = (await self.door.ask("GET", url, call=call)).get("sentences")
             sentences = found if isinstance(found, list) else []
         try:
             made = result(call, transcript, sentences, text)

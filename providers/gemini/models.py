@@ -17,6 +17,17 @@ def thinks_in_levels(model: str) -> bool:
     return version(model) >= (3, 0)
 
 
+def least_level(model: str) -> str:
+    """The level at which the model thinks least (https://ai.google.dev/gemini-api/docs/thinking): all know LOW, the
+    small and the earlier ones one below it."""
+    return "MINIMAL" if "flash-lite" in model or ("flash" in model and version(model) < (3, 6)) else "LOW"
+
+
+def least_budget(model: str) -> int:
+    """Of those before: 2.5 Pro cannot be kept from thinking."""
+    return 128 if "2.5-pro" in model else 0
+
+
 def speaks_by_turns(model: str) -> bool:
     """Whether speech is asked for part by part, with a speaker and a style for each."""
     return version(model) >= (3, 8)

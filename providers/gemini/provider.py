@@ -11,13 +11,14 @@ from typing import Any
 
 import orjson
 
-from ...engine.calls import Call, CallPolicy, Offer, Reply
+from ...engine.calls import Call, Offer, Reply
 from ...engine.errors import CallFailed, Unusable
 from ..http import Door, HttpOptions
 from ..responses_request import chat_request, in_terms_of
 from ..responses_result import response
 from ..streams import is_stream, read_stream
 from ..upstream import stream_failure
+from ..vendor import Vendor
 from . import images
 from .contents import FORMAT
 from .embeddings import embedding_request, embeddings
@@ -43,15 +44,10 @@ class GeminiOptions(HttpOptions):
     stream: bool = True
 
 
-class GeminiProvider:
+class GeminiProvider(Vendor):
     def __init__(self, name: str, options: GeminiOptions, environ: Mapping[str, str] = os.environ) -> None:
         """Raises `ValueError` if the options cannot be used: a bad URL, a key that is not set."""
-        self.lanes: Mapping[str, int] = {name: options.concurrency}
-        self.policy: CallPolicy = options.policy()
-        self.models = options.models
-        self._name = name
-        self._options = options
-        self._door = Door(
+        door = Door(
             name,
             options,
             authorise=lambda key: {"x-goog-api-key": key},
@@ -59,32 +55,16 @@ class GeminiProvider:
             default_env="GEMINI_API_KEY",
             understood=understood,
         )
-
-    def lane(self, operation: str, model: str) -> str:
-        return self._name
-
-    def check(self, operation: str, model: str) -> str | None:
-        if operation not in OPERATIONS:
-            return f"has no operation {operation}; it has {', '.join(OPERATIONS)}"
-        if not model:
-            return "needs the name of a model"
-        if not self._door.serves(model):
-            return f"has no key for the model {model!r}"
-        return None
-
-    async def start(self) -> None:
-        await self._door.start()
-
-    async def close(self) -> None:
-        await self._door.close()
+        super().__init__(name, options, OPERATIONS, door)
+        self._options = options
 
     async def ping(self) -> str:
         count = len(await self.offers())
         return f"answers, {count} model{'' if count == 1 else 's'}"
 
     async def offers(self) -> Sequence[Offer]:
-        url = self._door.url("models", pageSize=_MOST_MODELS)
-        models = (await self._door.ask("GET", url, timeout_seconds=_PING_SECONDS)).get("models")
+        url = self.door.url("models", pageSize=_MOST_MODELS)
+        models = (await self.door.ask("GET", url, timeout_seconds=_PING_SECONDS)).get("models")
         if not isinstance(models, list):
             raise Unusable(f"provider {self._name} answered with something that is not a list of models")
         found = []
@@ -192,21 +172,21 @@ class GeminiProvider:
             raise Unusable(f"provider {self._name} answered with nothing")
 
     async def _stream(self, call: Call, body: dict[str, Any]) -> dict[str, Any]:
-        url = self._door.url("models", f"{call.model}:streamGenerateContent", alt="sse")
+        url = self.door.url("models", f"{call.model}:streamGenerateContent", alt="sse")
         # The next call would run into a connection that is closed unannounced.
         headers = {"Connection": "close"}
-        async with self._door.open("POST", url, call=call, json=body, headers=headers) as response:
+        async with self.door.open("POST", url, call=call, json=body, headers=headers) as response:
             if is_stream(response):
                 most = self._options.max_answer_bytes
                 return await read_stream(self._name, call, response, most, Answer(self._failure))
-            return self._door.parsed(await self._door.read(response))
+            return self.door.parsed(await self.door.read(response))
 
     def _failure(self, said: dict[str, Any]) -> CallFailed:
-        return understood(stream_failure(self._name, orjson.dumps(said), self._door.secrets))
+        return understood(stream_failure(self._name, orjson.dumps(said), self.door.secrets))
 
     async def _ask(self, call: Call, method: str, body: dict[str, Any]) -> dict[str, Any]:
-        url = self._door.url("models", f"{call.model}:{method}")
-        return await self._door.ask("POST", url, call=call, json=body)
+        url = self.door.url("models", f"{call.model}:{method}")
+        return await self.door.ask("POST", url, call=call, json=body)
 
     async def _decoded(self, data: str) -> bytes:
         try:

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..refusals import unsupported
 from .contents import contents
-from .models import thinks_in_levels
+from .models import least_budget, least_level, thinks_in_levels
 from .tools import tool_config, tools
 
 #: Chat's and Gemini's own words for the same, in generationConfig.
@@ -30,6 +30,8 @@ _UNSUPPORTED = {
     "function_call": "Gemini takes functions as tools.",
 }
 _MODALITIES = frozenset({"text", "image"})
+#: Efforts above the highest level are that level.
+_LEVELS = {"xhigh": "HIGH", "max": "HIGH"}
 #: For the models that think in budgets, as Google's own OpenAI endpoint has them.
 _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576, "xhigh": 24_576, "max": 24_576}
 
@@ -94,12 +96,14 @@ def _thinking(reasoning: dict[str, Any], model: str) -> dict[str, Any] | None:
     """None for the model's own default. Thoughts that were asked for are shown."""
     effort, budget = reasoning.get("effort"), reasoning.get("max_tokens")
     if effort == "none" or reasoning.get("enabled") is False:
-        # The later models cannot be kept from it; the least is what there is.
-        return {"thinkingLevel": "MINIMAL"} if thinks_in_levels(model) else {"thinkingBudget": 0}
+        # Not all can be kept from it; the least is what there is.
+        if thinks_in_levels(model):
+            return {"thinkingLevel": least_level(model)}
+        return {"thinkingBudget": least_budget(model)}
     if budget is not None:
         made: dict[str, Any] = {"thinkingBudget": budget}
     elif effort and thinks_in_levels(model):
-        made = {"thinkingLevel": "HIGH" if effort == "max" else effort.upper()}
+        made = {"thinkingLevel": least_level(model) if effort == "minimal" else _LEVELS.get(effort, effort.upper())}
     elif effort:
         made = {"thinkingBudget": _BUDGETS.get(effort, -1)}
     elif reasoning.get("enabled") or reasoning.get("summary"):

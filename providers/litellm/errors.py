@@ -54,6 +54,14 @@ def _unknown(message: str, told: Told) -> CallFailed:
     return _answered(502)(message, told) if told.answered else Interrupted(message)
 
 
+def _untranslated(message: str, told: Told) -> CallFailed:
+    """An exception of one vendor's part of the library, which says with which status it answered; 500 is said where
+    there was no answer."""
+    if told.answered or told.status in (None, 500):
+        return _unknown(message, told)
+    return Unusable(message) if told.status < 400 else _answered(told.status)(message, told)
+
+
 #: By what went wrong below, whatever the library calls it.
 HOW: Mapping[str, Make] = {
     "unsent": lambda message, _: NotConnected(message),
@@ -69,6 +77,7 @@ TABLE: Mapping[str, Make] = {
     "AuthenticationError": _refused_key,
     "BadGatewayError": _answered(502),
     "BadRequestError": _answered(400),
+    "BaseLLMException": _untranslated,
     "BlockedPiiEntityError": lambda message, _: Refused(message),
     "BudgetExceededError": lambda message, _: Refused(message),
     "ContentPolicyViolationError": _answered(400, "content_policy_violation"),
@@ -101,7 +110,8 @@ TABLE: Mapping[str, Make] = {
 def failure(provider: str, described: Mapping[str, Any], secrets: Collection[str]) -> CallFailed:
     """The failure that an exception of the library stands for; one that is not its own is a fault of ours."""
     told = Told(**{**described, "names": tuple(described["names"])})
-    text = told.message
+    # Some have a traceback behind what went wrong, which names folders of this machine.
+    text = told.message.partition("\nTraceback (most recent call last):")[0]
     for name in told.names:
         # The library puts the names of its classes before what the vendor said.
         text = text.removeprefix(f"litellm.{name}: ").removeprefix(f"{name}: ")

@@ -13,7 +13,7 @@ import orjson
 
 from ...engine.calls import Call, CallPolicy, Offer, Reply, Usage
 from ...engine.errors import CallFailed, Interrupted, NotConfigured, Unusable
-from ..options import ProviderOptions
+from ..options import NotSet, ProviderOptions
 from ..responses_request import chat_request, in_terms_of
 from ..responses_result import response
 from ..workers.connection import Recipe
@@ -24,6 +24,8 @@ from .requests import OPERATIONS, arguments, documents
 _WORKER = "coatcheck.providers.litellm.worker"
 _MISSING = "Providers of kind litellm need the package litellm: run `pip install 'coatcheck[litellm]'`."
 _VENDOR = re.compile(r"[a-z0-9_-]+", re.ASCII)
+#: What would lead a path elsewhere: the library puts models into addresses as they are.
+_ASTRAY = re.compile(r"[?#%\\\x00-\x1f\x7f]|(?:^|/)\.{1,2}(?:/|$)")
 #: A shorter value is a word, not a secret.
 _SHORTEST_SECRET = 8
 
@@ -90,7 +92,9 @@ class LiteLLMProvider:
         if not model:
             return "needs the name of a model"
         # Some vendors' models are addresses, to which the library would send the key.
-        return "takes no address for a model" if "://" in model else None
+        if "://" in model:
+            return "takes no address for a model"
+        return f"has no model {model!r}: it is no name" if _ASTRAY.search(model) else None
 
     async def start(self) -> None:
         pass
@@ -172,7 +176,7 @@ def _detailed(completion: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(where: str, env: str, environ: Mapping[str, str]) -> str:
-    value = environ.get(env)
+    value = environ.get(env, "").strip()
     if not value:
-        raise ValueError(f"{where}: the environment variable {env} is not set")
+        raise NotSet(where, env)
     return value

@@ -4,7 +4,7 @@ The library takes addresses, keys, headers, proxies and callbacks among the fiel
 client to say, and what is not listed here is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ...engine.calls import Call
@@ -48,7 +48,14 @@ FIELDS: Mapping[str, frozenset[str]] = {
 OPERATIONS = ("chat/completions", "completions", "responses", *[name for name in FIELDS if "completions" not in name])
 
 #: Fields without a bearing on the answer, which are left out.
-_LABELS = frozenset({"model", "fallbacks", "stream", "stream_options", "metadata", "store", "file_format"})
+_LABELS = frozenset(
+    {
+        *("model", "fallbacks", "stream", "stream_options", "metadata", "store", "file_format"),
+        *("cache_control", "context_management", "diagnostics"),
+    }
+)
+#: Of a message, what other providers here have said or are told, and the library has no word for.
+_OTHERS = frozenset({"citations", "content_blocks", "content_parts", "images", "is_error", "reasoning_details"})
 #: Vendors whose newer models know only the newer name of the limit; all others know the older one.
 _NEWER_LIMIT = frozenset({"openai", "azure"})
 #: Content that the library would fetch, or object that holds its address as `url`.
@@ -66,7 +73,7 @@ def arguments(call: Call, vendor: str) -> dict[str, Any]:
     fields = FIELDS[call.operation]
     asked = {name: value for name, value in call.request.items() if name not in _LABELS and value is not None}
     if call.operation == "chat/completions":
-        asked = _chat(asked, vendor)
+        asked = _chat(asked, vendor, signed="claude" in call.model)
     for name in asked:
         if name not in fields:
             raise unsupported(f"Providers of kind litellm have no field {name!r} for {call.operation}.", name)
@@ -94,8 +101,9 @@ def documents(call: Call) -> list[dict[str, Any]] | None:
     return [document if isinstance(document, dict) else {"text": document} for document in call.request["documents"]]
 
 
-def _chat(asked: dict[str, Any], vendor: str) -> dict[str, Any]:
-    asked = dict(asked)
+def _chat(asked: dict[str, Any], vendor: str, *, signed: bool) -> dict[str, Any]:
+    """`signed`: whether the model wants its thoughts back, signed."""
+    asked = {**asked, "messages": [_message(message, signed) for message in asked["messages"]]}
     reasoning = asked.pop("reasoning", None) or {}
     if reasoning.get("effort") is not None:
         asked["reasoning_effort"] = reasoning["effort"]
@@ -104,6 +112,24 @@ def _chat(asked: dict[str, Any], vendor: str) -> dict[str, Any]:
     if vendor not in _NEWER_LIMIT and "max_completion_tokens" in asked:
         asked["max_tokens"] = asked.pop("max_completion_tokens")
     return asked
+
+
+def _message(message: dict[str, Any], signed: bool) -> dict[str, Any]:
+    found = {name: value for name, value in message.items() if name not in _OTHERS}
+    if signed and (blocks := list(_thoughts(message.get("reasoning_details") or ()))):
+        found["thinking_blocks"] = blocks
+    return found
+
+
+def _thoughts(details: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """As the library knows them; another vendor's would be refused."""
+    for detail in details:
+        if not (detail.get("format") or "anthropic").startswith("anthropic"):
+            continue
+        if detail.get("type") == "reasoning.text" and detail.get("signature"):
+            yield {"type": "thinking", "thinking": detail.get("text") or "", "signature": detail["signature"]}
+        elif detail.get("type") == "reasoning.encrypted" and detail.get("data"):
+            yield {"type": "redacted_thinking", "data": detail["data"]}
 
 
 def _is_within(value: object) -> bool:

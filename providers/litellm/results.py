@@ -7,28 +7,18 @@ from typing import Any
 
 import orjson
 
+from ..media_types import image_type, sound_type
 from ..workers.task import Task
 
 _PICODOLLARS = 10**12
-_SOUND_TYPES = {
-    "mp3": "audio/mpeg",
-    "opus": "audio/ogg",
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "pcm": "audio/pcm",
-    "ogg": "audio/ogg",
-    "mulaw": "audio/basic",
-}
-_IMAGE_TYPES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"))
 
 
 def shaped(operation: str, request: dict[str, Any], answer: Any, task: Task) -> dict[str, Any]:
     """The answer as the operation's result; sound and images become files of it. Raises whatever an answer leads to
     that is not what the library says it is."""
     if operation == "audio/speech":
-        asked = request["arguments"].get("response_format") or "mp3"
-        return {"audio": task.keep(_SOUND_TYPES.get(asked, "application/octet-stream"), io.BytesIO(answer.content))}
+        kind = sound_type(request["arguments"].get("response_format"))
+        return {"audio": task.keep(kind, io.BytesIO(answer.content))}
     result: dict[str, Any] = answer.model_dump(mode="json", exclude_none=True)
     match operation:
         case "chat/completions":
@@ -36,18 +26,28 @@ def shaped(operation: str, request: dict[str, Any], answer: Any, task: Task) -> 
                 choice.pop("provider_specific_fields", None)
                 choice["message"].pop("provider_specific_fields", None)
                 choice["message"].setdefault("content", None)
+                if "claude" in request["arguments"]["model"] and (thoughts := choice["message"].get("thinking_blocks")):
+                    choice["message"]["reasoning_details"] = [_detail(*each) for each in enumerate(thoughts)]
         case "images/generations" | "images/edits":
             for index, image in enumerate(result["data"]):
                 image["index"] = index
                 if "b64_json" in image:
                     content = base64.b64decode(image["b64_json"], validate=True)
-                    image["b64_json"] = task.keep(_image_type(content), io.BytesIO(content))
+                    image["b64_json"] = task.keep(image_type(content) or "image/png", io.BytesIO(content))
             if not result.get("usage", {}).get("total_tokens"):
                 # The library's own zeros.
                 result.pop("usage", None)
         case "rerank":
             _ranked(result, request)
     return result
+
+
+def _detail(index: int, thought: dict[str, Any]) -> dict[str, Any]:
+    """A thought of Claude's as every provider here tells it: signed, to be sent back."""
+    if thought["type"] == "redacted_thinking":
+        return {"type": "reasoning.encrypted", "data": thought["data"], "index": index}
+    signed = {"signature": thought["signature"]} if thought.get("signature") else {}
+    return {"type": "reasoning.text", "text": thought.get("thinking") or "", **signed, "index": index}
 
 
 def cost_of(litellm: Any, operation: str, arguments: dict[str, Any], answer: Any) -> int | None:
@@ -81,7 +81,3 @@ def _ranked(result: dict[str, Any], request: dict[str, Any]) -> None:
         if documents is not None:
             entry["document"] = documents[entry["index"]]
     result["model"] = request["arguments"]["model"].partition("/")[2]
-
-
-def _image_type(content: bytes) -> str:
-    return next((kind for magic, kind in _IMAGE_TYPES if content.startswith(magic)), "image/png")

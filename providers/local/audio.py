@@ -15,14 +15,14 @@ from ..workers.task import refusal
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
-#: By the name of the format: its container, its codec, its media type.
+#: By the name of the format: its container and its codec.
 FORMATS = {
-    "mp3": ("mp3", "libmp3lame", "audio/mpeg"),
-    "opus": ("ogg", "libopus", "audio/ogg"),
-    "aac": ("adts", "aac", "audio/aac"),
-    "flac": ("flac", "flac", "audio/flac"),
-    "wav": ("wav", "pcm_s16le", "audio/wav"),
-    "pcm": ("s16le", "pcm_s16le", "audio/pcm"),
+    "mp3": ("mp3", "libmp3lame"),
+    "opus": ("ogg", "libopus"),
+    "aac": ("adts", "aac"),
+    "flac": ("flac", "flac"),
+    "wav": ("wav", "pcm_s16le"),
+    "pcm": ("s16le", "pcm_s16le"),
 }
 
 #: What is opened as sound. Playlists and the like are not: they would name other files and addresses.
@@ -37,7 +37,7 @@ class Encoder:
     """Writes mono samples into a file in one of `FORMATS`: `with Encoder(file, "mp3", 24_000) as out: out.write(…)`."""
 
     def __init__(self, file: BinaryIO, name: str, rate: int) -> None:
-        container, codec, _ = FORMATS[name]
+        container, codec = FORMATS[name]
         self._rate = rate
         self._container = av.open(file, "w", format=container)
         self._stream: Any = self._container.add_stream(codec, rate=rate, layout="mono")

@@ -12,15 +12,18 @@ from typing import Any
 import orjson
 import xllamacpp
 
+from ..responses_request import chat_request, in_terms_of
+from ..responses_result import response
 from ..workers.task import Task, refusal
 from .generation import Generation, sampling
 from .messages import messages
-from .responses import chat_request, response
 from .tools import Toolbox, tool_call, toolbox
 
 #: A cancel is heard between batches of the prompt.
 _BATCH_TOKENS = 256
 _FINGERPRINT = f"xllamacpp-{xllamacpp.__version__}"
+#: No thoughts are sent back to a local model.
+_THOUGHTS = ""
 
 
 class ChatModel:
@@ -106,7 +109,12 @@ class ChatModel:
         }
 
     def _responses(self, request: dict[str, Any], task: Task) -> dict[str, Any]:
-        return response(request, self._chat(chat_request(request), task))
+        for index, tool in enumerate(request.get("tools") or ()):
+            if tool.get("type") != "function":
+                raise refusal(f"Local models have no tool of type {tool.get('type')}.", f"tools[{index}]")
+        chat, places = chat_request(request, _THOUGHTS)
+        with in_terms_of(places):
+            return response(request, self._chat(chat, task))
 
 
 def _server(path: str, context_tokens: int, parallel: int) -> Any:

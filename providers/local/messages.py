@@ -4,7 +4,7 @@ from typing import Any
 
 from ...engine.errors import CallFailed
 
-_TEXT_KEYS = {"text": "text", "refusal": "refusal"}
+_TEXTS = frozenset({"text", "refusal"})
 _ROLES = {"developer": "system", "function": "tool"}
 
 
@@ -15,7 +15,7 @@ def messages(request: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _message(message: dict[str, Any], where: str) -> dict[str, Any]:
     plain: dict[str, Any] = {"role": _ROLES.get(message["role"], message["role"])}
-    plain["content"] = text_of(message.get("content"), where, _TEXT_KEYS)
+    plain["content"] = _text(message.get("content"), where)
     if calls := message.get("tool_calls"):
         plain["tool_calls"] = [_tool_call(call, f"{where}.tool_calls[{n}]", n) for n, call in enumerate(calls)]
     if "tool_call_id" in message:
@@ -40,8 +40,7 @@ def _tool_call(call: dict[str, Any], where: str, number: int) -> dict[str, Any]:
     }
 
 
-def text_of(content: Any, where: str, keys: dict[str, str]) -> str:
-    """The text of a message's content. `keys`: the types of blocks that are text, and where each keeps it."""
+def _text(content: Any, where: str) -> str:
     if content is None:
         return ""
     if isinstance(content, str):
@@ -49,7 +48,7 @@ def text_of(content: Any, where: str, keys: dict[str, str]) -> str:
     texts = []
     for index, block in enumerate(content):
         kind = block.get("type")
-        if kind not in keys:
+        if kind not in _TEXTS:
             raise CallFailed(
                 f"Local models read text only: a block of type {kind} cannot be used.",
                 status=400,
@@ -57,5 +56,5 @@ def text_of(content: Any, where: str, keys: dict[str, str]) -> str:
                 code="unsupported_content",
                 param=f"{where}.content[{index}]",
             )
-        texts.append(block.get(keys[kind]) or "")
+        texts.append(block.get(kind) or "")
     return "\n".join(texts)

@@ -78,7 +78,7 @@ def pull(names: Iterable[str], directory: Path, report: Report, manifest: Manife
     wanted = missing([model.name for model in models], directory, manifest)
     for model in models:
         if packages := lacking(model):
-            report(f"{model.name}: needs {' and '.join(packages)}: run `pip install 'coatcheck[local]'`")
+            report(f"{model.name}: needs {', '.join(packages)}: run `pip install 'coatcheck[local]'`")
         elif model.name not in wanted:
             report(f"{model.name}: here already")
     if not wanted:

@@ -101,7 +101,7 @@ class LocalProvider:
     async def ping(self) -> str:
         if packages := lacking(*self._models.values()):
             raise NotConfigured(
-                f"Local models need {' and '.join(packages)}: run `pip install 'coatcheck[local]'`.",
+                f"Local models need {', '.join(packages)}: run `pip install 'coatcheck[local]'`.",
                 code="package_missing",
             )
         here, cures = [], []

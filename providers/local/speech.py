@@ -12,6 +12,7 @@ import orjson
 from hibari import Hibari
 
 from ...engine.errors import CallFailed
+from ..media_types import sound_type
 from ..workers.task import Task, refusal
 from .audio import FORMATS, Encoder, Samples, stretched
 
@@ -59,7 +60,7 @@ class SpeechModel:
             if not spoken:
                 raise _nothing_to_say()
             file.seek(0)
-            audio = task.keep(FORMATS[name][2], file)
+            audio = task.keep(sound_type(name), file)
         return orjson.dumps({"audio": audio, "usage": {"input_chars": len(text)}})
 
     def _spoken(self, text: str, speed: float, task: Task) -> Iterator[Samples]:

@@ -98,6 +98,8 @@ def main(family: str, arguments: str) -> None:
     os.dup2(2, 1)
     # What is to be downloaded is pulled, by `coatcheck models pull`; no library goes looking for it.
     os.environ["HF_HUB_OFFLINE"] = "1"
+    # Else ONNX Runtime tells its makers of every session that it opens.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     gateway = Gateway(output)
     try:
         model = load(family, orjson.loads(arguments))

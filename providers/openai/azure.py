@@ -45,12 +45,12 @@ class AzureProvider(OpenAIProvider):
         # What a resource lists are models that could be deployed; what can be called are its deployments.
         return [Offer(id=model) for model in self.models]
 
-    def _opened(self, environ: Mapping[str, str]) -> Door:
+    def _opened(self, name: str, environ: Mapping[str, str]) -> Door:
         base = URL(self._options.base_url)
         path = base.raw_path.rstrip("/").removesuffix("/v1").removesuffix("/openai")
         surface = "/openai" if self._version else "/openai/v1"
         return Door(
-            self._name,
+            name,
             replace(self._options, base_url=str(base.with_path(path + surface, encoded=True).with_query(base.query))),
             authorise=lambda key: {"api-key": key},
             environ=environ,

@@ -25,6 +25,9 @@ _TEXTS = frozenset(
         "input",
     }
 )
+#: Texts that are lists of parts at some servers, and the types of parts that come in pieces.
+_PARTED = ("content", "thinking")
+_GROWING = ("text", "thinking")
 #: Lists whose items come in pieces, each with its `index`; the items of any other come whole.
 _INDEXED = ("tool_calls", "reasoning_details")
 #: Pieces lie no deeper in a choice than this; what is deeper comes whole.
@@ -126,6 +129,19 @@ class _Items(list[dict[str, Any]]):
         return self._highest + 1
 
 
+class _Parts(list[Any]):
+    """A content that is a list, of which pieces come: each goes on with the last part, or is the first of another."""
+
+    def add(self, parts: list[Any], depth: int) -> None:
+        for part in parts:
+            if not isinstance(part, dict) or part.get("type") not in _GROWING:
+                self.append(part)
+                continue
+            if not self or not isinstance(self[-1], dict) or self[-1].get("type") != part["type"]:
+                self.append({})
+            _join(self[-1], part, depth)
+
+
 def rendered(result: dict[str, Any]) -> bytes:
     """A result as JSON. Raises `orjson.JSONEncodeError` if JSON cannot hold it: it nests too deeply."""
     return orjson.dumps(result, default=_joined)
@@ -149,8 +165,17 @@ def _join(kept: dict[str, Any], more: dict[str, Any], depth: int) -> None:
         elif isinstance(value, str) and key in _TEXTS:
             if isinstance(have, _Text):
                 have.pieces.append(value)
+            elif isinstance(have, _Parts):
+                have.add([{"type": "text", "text": value}] if value else [], depth)
             else:
                 kept[key] = _Text(value)
+        elif isinstance(value, list) and key in _PARTED and depth:
+            if not isinstance(have, _Parts):
+                kept[key] = parts = _Parts()
+                if isinstance(have, _Text) and any(have.pieces):
+                    parts.append({"type": "text", "text": have})
+                have = parts
+            have.add(value, depth - 1)
         elif isinstance(value, dict) and depth:
             if not isinstance(have, dict):
                 kept[key] = have = {}

@@ -10,6 +10,7 @@ from ...engine.blobs import Blob
 from ...engine.calls import Call, Reply, Usage
 from ...engine.errors import Unusable
 from ..http import Door
+from ..media_types import image_type, sound_type
 from ..uploads import file_name, form
 from ..upstream import brief
 from .results import made, parsed
@@ -17,16 +18,6 @@ from .results import made, parsed
 #: Of base64, so much is decoded at once: it holds up the loop for a millisecond.
 _PIECE_CHARACTERS = 1_048_576
 
-_SOUND_TYPES = {
-    "mp3": "audio/mpeg",
-    "opus": "audio/ogg",
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "pcm": "audio/pcm",
-    "ogg": "audio/ogg",
-    "mulaw": "audio/basic",
-}
 _IMAGE_TYPES = {
     "png": "image/png",
     "jpeg": "image/jpeg",
@@ -34,13 +25,6 @@ _IMAGE_TYPES = {
     "gif": "image/gif",
     "svg": "image/svg+xml",
 }
-_IMAGE_BEGINNINGS = (
-    (b"\x89PNG\r\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"RIFF", "image/webp"),
-    (b"<svg", "image/svg+xml"),
-)
 
 #: Where a vendor that answers in JSON keeps the sound.
 _SOUND_FIELDS = ("audio", "audio_data")
@@ -51,7 +35,7 @@ _TEXT_FORMATS = ("text", "srt", "vtt")
 
 async def spoken(door: Door, response: aiohttp.ClientResponse, call: Call) -> Reply:
     """The reply to a speech call."""
-    asked = call.request.get("response_format") or "mp3"
+    due = sound_type(call.request.get("response_format"))
     kind = response.content_type
     text = call.request.get("input")
     usage = Usage(characters=len(text)) if isinstance(text, str) else None
@@ -60,11 +44,10 @@ async def spoken(door: Door, response: aiohttp.ClientResponse, call: Call) -> Re
         encoded = next((said[name] for name in _SOUND_FIELDS if isinstance(said.get(name), str)), None)
         if encoded is None:
             raise Unusable(f"provider {door.name} answered without sound")
-        sound = await decoded(door, call, encoded, _SOUND_TYPES.get(asked, "application/octet-stream"))
+        sound = await decoded(door, call, encoded, due)
         more = {key: value for key, value in said.items() if key not in (*_SOUND_FIELDS, "extra_fields")}
     elif kind.startswith(("audio/", "video/")) or kind == "application/octet-stream":
-        known = _SOUND_TYPES.get(asked, "application/octet-stream")
-        sound = await door.keep(response, call, kind if kind.startswith(("audio/", "video/")) else known)
+        sound = await door.keep(response, call, kind if kind.startswith(("audio/", "video/")) else due)
         more = {}
     else:
         raise Unusable(f"provider {door.name} answered with {brief(kind, door.secrets)} where sound was due")
@@ -134,11 +117,11 @@ def _image_type(encoded: str) -> str | None:
         beginning = binascii.a2b_base64(encoded[encoded.find(",") + 1 :][:16])
     except ValueError:
         return None
-    return next((kind for magic, kind in _IMAGE_BEGINNINGS if beginning.startswith(magic)), None)
+    return image_type(beginning)
 
 
-def upload(call: Call, request: dict[str, Any]) -> aiohttp.MultipartWriter:
-    """The form of a transcription, an edit or a variation."""
+def upload(call: Call, request: dict[str, Any], *, brackets: bool = True) -> aiohttp.MultipartWriter:
+    """The form of a transcription, an edit or a variation; `brackets` are those of its lists."""
     fields = {name: value for name, value in request.items() if name != "file_format"}
     extension = request.get("file_format") if call.operation == "audio/transcriptions" else None
     # Several images have brackets, as any list in a form has; one has none.
@@ -150,4 +133,5 @@ def upload(call: Call, request: dict[str, Any]) -> aiohttp.MultipartWriter:
             for role, files in call.files.items()
             for file in files
         ],
+        brackets=brackets,
     )

@@ -9,11 +9,14 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from ...engine.calls import Call, CallPolicy, Offer, Reply
+from ...engine.calls import Call, Offer, Reply
 from ...engine.errors import CallFailed, Refused, Unusable
 from ..http import Door, HttpOptions, bearer
 from ..presets import OPERATIONS, PRESETS, Preset
 from ..upstream import stream_failure
+from ..vendor import Vendor
+from .chats import effort
+from .chats import plain as plain_chat
 from .files import drawn, heard, spoken, upload
 from .ranking import ranked, ranking_request
 from .results import plain
@@ -38,9 +41,11 @@ class OpenAIOptions(HttpOptions):
     stream: bool = False
     #: The name under which a chat's token limit is sent; empty: the kind's. Older servers know only "max_tokens".
     max_tokens_field: str = ""
+    #: Whether chats may hold what other vendors' APIs have beyond OpenAI's; None: as the kind's may.
+    extras: bool | None = None
 
 
-class OpenAIProvider:
+class OpenAIProvider(Vendor):
     def __init__(
         self,
         name: str,
@@ -50,37 +55,15 @@ class OpenAIProvider:
         preset: Preset = PRESETS["openai"],
     ) -> None:
         """Raises `ValueError` if the options cannot be used: a bad URL, an operation unknown, a key not set."""
-        self.lanes: Mapping[str, int] = {name: options.concurrency}
-        self.policy: CallPolicy = options.policy()
-        self.models = options.models
-        self._name = name
         self._options = options
         self._preset = preset
         unknown = set(options.operations) - set(OPERATIONS)
         if unknown:
             raise ValueError(f"operations: {', '.join(sorted(unknown))} is not one of {', '.join(OPERATIONS)}")
-        self._operations = options.operations or self._known()
-        #: The way to the server.
-        self.door = self._opened(environ)
+        #: It speaks OpenAI's API and is not OpenAI.
+        self._elsewhere = bool(options.base_url) and preset is PRESETS["openai"]
+        super().__init__(name, options, options.operations or self._known(), self._opened(name, environ))
         self._urls = {operation: self.door.url(*operation.split("/")) for operation in self._operations}
-
-    def lane(self, operation: str, model: str) -> str:
-        return self._name
-
-    def check(self, operation: str, model: str) -> str | None:
-        if operation not in self._operations:
-            return f"has no operation {operation}; it has {', '.join(self._operations)}"
-        if not model:
-            return "needs the name of a model"
-        if not self.door.serves(model):
-            return f"has no key for the model {model!r}"
-        return None
-
-    async def start(self) -> None:
-        await self.door.start()
-
-    async def close(self) -> None:
-        await self.door.close()
 
     async def ping(self) -> str:
         try:
@@ -104,9 +87,9 @@ class OpenAIProvider:
     async def execute(self, call: Call) -> Reply:
         streams = self._options.stream and can_stream(call.operation, call.request)
         request = self._request(call)
-        body: dict[str, Any] = {"json": {**request, **stream_request(call.operation)} if streams else request}
+        body: dict[str, Any] = {"json": {**request, **self._stream_request(call)} if streams else request}
         if call.operation in _FORMS:
-            body = {"form": lambda: upload(call, request)}
+            body = {"form": lambda: upload(call, request, brackets=self._preset.brackets)}
         # Some servers close a stream's connection unannounced, and the next call would run into that.
         headers = {"Connection": "close"} if streams else {}
         try:
@@ -120,16 +103,16 @@ class OpenAIProvider:
 
     def _known(self) -> tuple[str, ...]:
         """The operations, where the configuration does not name them."""
-        if self._preset is PRESETS["openai"] and self._options.base_url:
-            # It speaks OpenAI's API and is not OpenAI: what it lacks it refuses.
+        if self._elsewhere:
+            # What it lacks it refuses.
             return OPERATIONS
         return self._preset.operations
 
-    def _opened(self, environ: Mapping[str, str]) -> Door:
+    def _opened(self, name: str, environ: Mapping[str, str]) -> Door:
         options, preset = self._options, self._preset
         own = {"OpenAI-Organization": options.organization, "OpenAI-Project": options.project}
         return Door(
-            self._name,
+            name,
             replace(options, base_url=options.base_url or preset.base_url),
             authorise=bearer,
             environ=environ,
@@ -141,8 +124,7 @@ class OpenAIProvider:
         """The variable of the key, where the configuration names none: another server than OpenAI's may need no key,
         and one that is given as a header is the operator's business."""
         carried = {"authorization", "api-key"} & {name.lower() for name in self._options.headers}
-        elsewhere = self._preset is PRESETS["openai"] and self._options.base_url
-        return None if carried or elsewhere else self._preset.key_env
+        return None if carried or self._elsewhere else self._preset.key_env
 
     def _url(self, call: Call) -> URL:
         return self._urls[call.operation]
@@ -180,14 +162,14 @@ class OpenAIProvider:
                 return ranked(self.door, call, await self.door.read(response))
         return plain(self.door, call, await self.door.read(response), self._preset.cost)
 
+    def _stream_request(self, call: Call) -> dict[str, Any]:
+        said = stream_request(call.operation)
+        return said if self._preset.stream_options else {"stream": said["stream"]}
+
     def _request(self, call: Call) -> dict[str, Any]:
         request = {**call.request, "model": call.model}
         if call.operation == "chat/completions":
-            limit = request.pop("max_completion_tokens", None)
-            if limit is not None:
-                request[self._options.max_tokens_field or self._preset.max_tokens_field] = limit
-            if not self._preset.reasoning_object:
-                _effort(request)
+            request = self._chat(request)
         elif call.operation == "rerank":
             request = ranking_request(request)
         elif call.operation.startswith("images/"):
@@ -196,16 +178,21 @@ class OpenAIProvider:
             elif request.get("response_format") == "b64_json":
                 request["response_format"] = self._preset.b64_json
         names = self._preset.names.get(call.operation, {})
-        return {names.get(name, name): value for name, value in request.items()} if names else request
+        if not names:
+            return request
+        return {names.get(name, name): value for name, value in request.items() if names.get(name, name)}
 
-
-def _effort(request: dict[str, Any]) -> None:
-    reasoning = dict(request.pop("reasoning", None) or {})
-    effort = reasoning.pop("effort", None)
-    if effort is not None:
-        request["reasoning_effort"] = effort
-    if reasoning:
-        request["reasoning"] = reasoning
+    def _chat(self, request: dict[str, Any]) -> dict[str, Any]:
+        preset, options = self._preset, self._options
+        limit = request.pop("max_completion_tokens", None)
+        if limit is not None:
+            request[options.max_tokens_field or preset.max_tokens_field] = limit
+        if preset.extras if options.extras is None else options.extras:
+            return request
+        wanted = effort(request.pop("reasoning", None) or {})
+        if wanted is not None:
+            request["reasoning_effort"] = wanted
+        return plain_chat(request, () if self._elsewhere else preset.refused)
 
 
 def _offer(listed: Mapping[str, Any]) -> Offer:

@@ -15,11 +15,12 @@ from typing import Any
 
 import orjson
 
-from ...engine.calls import Call, CallPolicy, Offer, Progress, Reply, Usage
+from ...engine.calls import Call, Offer, Progress, Reply, Usage
 from ...engine.errors import CallFailed, Refused, TimedOut, Unusable
 from ..http import Door, HttpOptions
-from ..polling import ANSWER_SECONDS, GONE, poll
+from ..polling import ANSWER_SECONDS, GONE, poll, unlaunched
 from ..upstream import brief
+from ..vendor import Vendor
 from .files import DELIVERY_HOSTS, Deliveries, attached, needs_upload
 from .inputs import Schema, percent, prediction_input
 
@@ -40,38 +41,25 @@ class ReplicateOptions(HttpOptions):
     delivery_hosts: tuple[str, ...] = DELIVERY_HOSTS
 
 
-class ReplicateProvider:
+class ReplicateProvider(Vendor):
     def __init__(self, name: str, options: ReplicateOptions, environ: Mapping[str, str] = os.environ) -> None:
         """Raises `ValueError` if the options cannot be used: a bad URL, a key not set."""
-        self.lanes: Mapping[str, int] = {name: options.concurrency}
-        self.policy: CallPolicy = options.policy()
-        self.models = options.models
-        self._name = name
+        door = Door(name, options, environ=environ, default_env="REPLICATE_API_TOKEN")
+        super().__init__(name, options, OPERATIONS, door)
         self._options = options
-        self._door = Door(name, options, environ=environ, default_env="REPLICATE_API_TOKEN")
-        self._deliveries = Deliveries(self._door, options.delivery_hosts, options.max_answer_bytes)
+        self._deliveries = Deliveries(self.door, options.delivery_hosts, options.max_answer_bytes)
         self._schemas: dict[str, Schema] = {}
 
-    def lane(self, operation: str, model: str) -> str:
-        return self._name
-
-    def check(self, operation: str, model: str) -> str | None:
-        if operation not in OPERATIONS:
-            return f"has no operation {operation}; it has {', '.join(OPERATIONS)}"
-        if not model:
-            return "needs the name of a model"
-        return None if self._door.serves(model) else f"has no key for the model {model!r}"
-
     async def start(self) -> None:
-        await self._door.start()
+        await super().start()
         await self._deliveries.start()
 
     async def close(self) -> None:
         await self._deliveries.close()
-        await self._door.close()
+        await super().close()
 
     async def ping(self) -> str:
-        account = await self._door.ask("GET", self._door.url("account"), timeout_seconds=ANSWER_SECONDS)
+        account = await self.door.ask("GET", self.door.url("account"), timeout_seconds=ANSWER_SECONDS)
         return f"answers, as {account.get('username') or 'an account without a name'}"
 
     async def offers(self) -> Sequence[Offer]:
@@ -93,7 +81,7 @@ class ReplicateProvider:
         if (id := _held(call)) is None:
             return
         try:
-            await self._door.ask("POST", self._door.url("predictions", id, "cancel"), call=call)
+            await self.door.ask("POST", self.door.url("predictions", id, "cancel"), call=call)
         except CallFailed as failed:
             if failed.status not in GONE:
                 raise
@@ -102,17 +90,20 @@ class ReplicateProvider:
         schema = await self._schema(call)
         if uploads := needs_upload(call):
             await call.save("{}")
-        files = await attached(self._door, call)
+            async with unlaunched(call):
+                files = await attached(self.door, call)
+        else:
+            files = await attached(self.door, call)
         given = prediction_input(call, schema, self._options.inputs.get(call.model, {}), files)
         # The vendor ends what this process may have lost sight of.
         deadline = max(math.ceil(self.policy.timeout_seconds), _SHORTEST_SECONDS)
         body = {"version": call.model, "input": given}
-        url = self._door.url("predictions")
+        url = self.door.url("predictions")
         if (owner := call.model.split("/"))[0] == "deployments" and len(owner) == 3:
-            url, body = self._door.url(*owner, "predictions"), {"input": given}
+            url, body = self.door.url(*owner, "predictions"), {"input": given}
         if uploads or call.checkpoint is not None:
             await call.save(None)
-        launched = await self._door.ask("POST", url, call=call, json=body, headers={"Cancel-After": f"{deadline}s"})
+        launched = await self.door.ask("POST", url, call=call, json=body, headers={"Cancel-After": f"{deadline}s"})
         id = launched.get("id")
         if not isinstance(id, str) or not id:
             raise Unusable(f"provider {self._name} answered without the id of a prediction")
@@ -127,15 +118,15 @@ class ReplicateProvider:
         if len(owner) != 2 or not all(owner):
             return Schema()
         where = ("models", *owner, *(("versions", version) if version else ()))
-        said = await self._door.ask("GET", self._door.url(*where), call=call)
+        said = await self.door.ask("GET", self.door.url(*where), call=call)
         schema = self._schemas[call.model] = Schema.of(said if version else said.get("latest_version"))
         return schema
 
     async def _asked(self, call: Call, id: str) -> dict[str, Any] | None:
         """The prediction once it has ended, in whatever way."""
         try:
-            prediction = await self._door.ask(
-                "GET", self._door.url("predictions", id), call=call, timeout_seconds=ANSWER_SECONDS
+            prediction = await self.door.ask(
+                "GET", self.door.url("predictions", id), call=call, timeout_seconds=ANSWER_SECONDS
             )
         except CallFailed as failed:
             if failed.status in GONE:
@@ -149,7 +140,7 @@ class ReplicateProvider:
 
     def _failed(self, prediction: dict[str, Any]) -> CallFailed:
         status = prediction["status"]
-        said = brief(str(prediction.get("error") or "no text"), self._door.secrets)
+        said = brief(str(prediction.get("error") or "no text"), self.door.secrets)
         upstream = {"status": 200, "body": {"status": status, "error": said}}
         if status == "aborted":
             return TimedOut(f"provider {self._name} did not begin the prediction in time", upstream=upstream)

@@ -116,6 +116,7 @@ def model(seen: Seen) -> str | None:
 
 VENDOR = Vendor(
     kind="assemblyai",
+    uploads_first=True,
     cases=(
         Case(
             operation="audio/transcriptions",

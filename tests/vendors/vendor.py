@@ -128,6 +128,8 @@ class Vendor:
     key: Callable[[Seen], str | None]
     #: Of the base URL.
     path: str = "/api/v1"
+    #: Whether its first request brings a file alone: when that is lost, nothing was begun.
+    uploads_first: bool = False
     #: More for the provider's table.
     options: Mapping[str, Any] = field(default_factory=dict)
     #: What it answers to a question for its models, and the ids that are meant; None: it has no such list.

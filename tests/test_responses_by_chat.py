@@ -1,8 +1,9 @@
-"""The Responses API in terms of chat, and back."""
+"""The Responses API in terms of chat, and back, whoever the chat is with."""
 
 from typing import Any
 
-from coatcheck.providers.local.responses import chat_request, response
+from coatcheck.providers.responses_request import chat_request
+from coatcheck.providers.responses_result import response
 
 USAGE = {
     "prompt_tokens": 3,
@@ -28,27 +29,42 @@ def test_items_become_messages() -> None:
         {"type": "function_call_output", "call_id": "c1", "output": "sunny"},
         {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "cold"}]},
     ]
-    messages = chat_request({"input": items, "instructions": "Obey."})["messages"]
+    chat, places = chat_request({"input": items, "instructions": "Obey."}, "")
+    messages = chat["messages"]
     assert [message["role"] for message in messages] == ["system", "developer", "user", "assistant", "tool", "tool"]
     assert [call["id"] for call in messages[3]["tool_calls"]] == ["c1", "c2"]
-    assert [message["content"] for message in messages] == ["Obey.", "Be brief.", "a", None, "sunny", "cold"]
+    said = [message["content"] for message in messages]
+    assert said == [
+        "Obey.",
+        "Be brief.",
+        [{"type": "text", "text": "a"}],
+        None,
+        "sunny",
+        [{"type": "text", "text": "cold"}],
+    ]
+    assert places == ["instructions", "input[0]", "input[1]", "input[3]", "input[5]", "input[6]"]
 
 
 def test_a_format_and_a_tool_choice_are_spelt_as_chat_spells_them() -> None:
-    chat = chat_request(
+    chat, _ = chat_request(
         {
             "input": "a",
             "max_output_tokens": 9,
             "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}},
             "tools": [{"type": "function", "name": "get", "parameters": {}, "strict": None}],
             "tool_choice": {"type": "function", "name": "get"},
-        }
+        },
+        "",
     )
     schema = {"name": "n", "schema": {"type": "object"}, "strict": True}
     assert chat["response_format"] == {"type": "json_schema", "json_schema": schema}
     assert chat["tools"] == [{"type": "function", "function": {"name": "get", "parameters": {}}}]
     assert chat["tool_choice"] == {"type": "function", "function": {"name": "get"}}
     assert chat["max_completion_tokens"] == 9
+
+
+def test_more_answers_than_a_response_holds_are_not_paid_for() -> None:
+    assert chat_request({"input": "a", "n": 3, "seed": 1}, "")[0].keys() == {"messages", "seed"}
 
 
 def test_a_response_has_every_key_that_is_always_there() -> None:
@@ -66,7 +82,7 @@ def test_a_response_has_every_key_that_is_always_there() -> None:
     assert body["metadata"] == {"k": "v"}
     assert body["usage"] == {
         "input_tokens": 3,
-        "input_tokens_details": {"cached_tokens": 1},
+        "input_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 0},
         "output_tokens": 2,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": 5,
