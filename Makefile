@@ -48,13 +48,13 @@ storm: $(INSTALLED)
 $(INSTALLED): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --upgrade pip
-	@$(BIN)/python -m pip install -q --config-settings editable_mode=strict -e '.[local,test]'
+	@$(BIN)/python -m pip install -qq --config-settings editable_mode=strict -e '.[local,test]'
 	@touch $@
 
 $(LITELLM_INSTALLED): pyproject.toml
 	@test -x $(LITELLM)/bin/python || $(PYTHON) -m venv $(LITELLM)
 	@$(LITELLM)/bin/python -m pip install -q --upgrade pip
-	@$(LITELLM)/bin/python -m pip install -q --config-settings editable_mode=strict -e '.[litellm]'
+	@$(LITELLM)/bin/python -m pip install -qq --config-settings editable_mode=strict -e '.[litellm]'
 	@touch $@
 
 clean:

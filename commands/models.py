@@ -31,7 +31,7 @@ def _list(options: argparse.Namespace) -> int:
     for model in MODELS.values():
         here = any(not missing([model.name], directory) for directory in directories) and not lacking(model)
         used = any(model.name in names for names in wanted.values())
-        size = f"{sum(file.size_bytes for file in model.files) // 1_000_000} MB" if model.files else "packaged"
+        size = f"{sum(file.size_bytes for file in model.files) / 1e6:.0f} MB" if model.files else "packaged"
         marks = ", ".join(["here" if here else "not here", *(["configured"] if used else [])])
         print(f"{model.name:<30} {size:>8}  {model.license:<12} {marks}")
         for line in (", ".join(model.carries_out), model.about, model.source_page):

@@ -24,6 +24,7 @@ from ..engine.errors import (
     UnknownKey,
 )
 from ..schemas import answers, vendor_answers
+from ..schemas.fields import ListOf
 from ..schemas.json_schema import published
 from . import descriptions, sdk_descriptions
 from .api import Declaration, Policy
@@ -66,6 +67,7 @@ _REFUSED = {
 #: The headers of an answer that has the status of a job's outcome.
 _OUTCOME = ("x-bf-job-id", "x-should-retry", "Idempotency-Replayed", "RateLimit", "RateLimit-Policy")
 
+_FORM = "multipart/form-data"
 #: The type whose schema, where there is one, is that of each event.
 _STREAM = "text/event-stream"
 
@@ -137,6 +139,8 @@ class _Document:
             schema, location = given["schema"], given["location"]
             if location == "json":
                 content = self._content(schema, description.examples or schema.examples, description.takes)
+                if description.takes == _FORM:
+                    content[_FORM]["encoding"] = _encoding(schema)
                 operation["requestBody"] = {"required": given["options"]["required"], "content": content}
             else:
                 found = self._converter.schema2parameters(schema, location=location)
@@ -220,6 +224,12 @@ def _description(declaration: Declaration) -> Description:
         part: Part = found(*declaration.subject) if declaration.subject else found
         part(description)
     return description
+
+
+def _encoding(schema: Any) -> Json:
+    """Of a form's lists: each item is a field, or else a client might send them as one, parted by commas."""
+    lists = (name for name, field in schema.fields.items() if isinstance(field, ListOf) and name not in schema.files)
+    return {name: {"style": "form", "explode": True} for name in lists}
 
 
 def _headers(names: Iterable[str]) -> Json:
