@@ -10,6 +10,7 @@ from coatcheck.providers.http import HttpOptions
 from coatcheck.providers.kinds import KINDS
 from coatcheck.providers.openai.provider import OpenAIProvider
 from coatcheck.providers.options import NotSet
+from coatcheck.providers.vendor import Vendor
 from coatcheck.schemas.config import Config, ProviderSettings
 
 from .findings import Finding, failed, warning
@@ -41,10 +42,10 @@ async def _ping(name: str, settings: ProviderSettings, path: Path) -> list[Findi
     except CallFailed as failure:
         # These say what to do themselves.
         refused = isinstance(failure, Refused)
-        cure = None if isinstance(failure, NotConfigured) else _way(name, options, provider, refused=refused)
-        return [failed(subject, failure.message, cure)]
+        way = None if isinstance(failure, NotConfigured) else _way(name, provider, refused=refused)
+        return [failed(subject, failure.message, way)]
     except TimeoutError:
-        return [failed(subject, f"did not answer within {_PING_SECONDS:g} seconds", _way(name, options, provider))]
+        return [failed(subject, f"did not answer within {_PING_SECONDS:g} seconds", _way(name, provider))]
     finally:
         await provider.close()
     found = [Finding(subject=subject, message=said)]
@@ -53,18 +54,19 @@ async def _ping(name: str, settings: ProviderSettings, path: Path) -> list[Findi
     return found
 
 
-def _way(name: str, options: object, provider: object, *, refused: bool = False) -> str | None:
+def _way(name: str, provider: object, *, refused: bool = False) -> str | None:
     """What to look at when a provider does not answer as it should, or answers that it will not."""
-    if not isinstance(provider, OpenAIProvider) or not isinstance(options, HttpOptions):
+    if not isinstance(provider, Vendor):
         return None
     envs = " or ".join(provider.door.key_envs)
     key = f", and the key in {envs}" if refused and envs else ""
-    return f"is base_url of [providers.{name}] right{key}? Tried: GET {provider.door.address}/models"
+    tried = f" Tried: GET {provider.door.address}/models" if isinstance(provider, OpenAIProvider) else ""
+    return f"is base_url of [providers.{name}] right{key}?{tried}"
 
 
 def _keyless(options: object, provider: object) -> bool:
     """Whether a provider on another machine is called without credentials."""
-    if not isinstance(provider, OpenAIProvider) or not isinstance(options, HttpOptions):
+    if not isinstance(provider, Vendor) or not isinstance(options, HttpOptions):
         return False
     without = not provider.door.keyed and not options.headers
     return without and not is_loopback(urlsplit(provider.door.address).hostname or "")
