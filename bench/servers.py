@@ -211,8 +211,9 @@ class Server:
 
 
 def _environ() -> dict[str, str]:
-    """Without the settings of whoever runs the benchmark."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
+    """Without the settings of whoever runs the benchmark. Bytecode is kept: only a first start compiles."""
+    left_out = ("COATCHECK_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return {**kept, "BENCH_SECRET": SECRET}
 
 

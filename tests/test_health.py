@@ -103,10 +103,11 @@ def test_a_server_that_cannot_begin_what_waits_is_not_ready(
                         pass
                 return answer.json
 
-            statement("CREATE TRIGGER no BEFORE UPDATE OF state ON job BEGIN SELECT RAISE(ABORT, 'no claims'); END")
+            no = "CREATE TRIGGER no BEFORE UPDATE OF state ON job BEGIN SELECT RAISE(ABORT, 'no claims'); END"
+            await asyncio.to_thread(statement, no)
             id = await c.submit()
             assert "no claims" in (await ready(503))["reason"]
-            statement("DROP TRIGGER no")
+            await asyncio.to_thread(statement, "DROP TRIGGER no")
             assert (await c.ended(id)).json["status"] == "completed"
             assert await ready(200) == READY
 
