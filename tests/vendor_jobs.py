@@ -1,6 +1,7 @@
 """Vendors that run calls as jobs, for tests: real servers on this machine, whose jobs end when they are told to."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ KEY_ENV = "COATCHECK_TEST_VENDOR_KEY"
 Answer = web.StreamResponse | None
 
 
-class JobVendor:
+class JobVendor(ABC):
     """A server on a free port that says of each of its jobs that it runs, until `end` is set.
 
     A subclass says what it answers; None means that the connection is closed without a word.
@@ -68,8 +69,9 @@ class JobVendor:
         self.on_launch = held
         return launched
 
+    @abstractmethod
     async def answer(self, seen: Seen) -> Answer:
-        raise NotImplementedError
+        """What the vendor answers to a request."""
 
     async def job(self, id: str, running: dict[str, Any]) -> Answer:
         """The answer to a question after a job."""
