@@ -13,6 +13,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from .errors import CoatcheckError
+from .ids import is_id
 from .settings import JobSettings
 from .store import Store
 
@@ -120,8 +121,9 @@ class Collector:
     def _compare_folder(self, db: sqlite3.Connection, name: str, found: Comparison) -> None:
         try:
             # The files first: of a file that was there, the row is there too, or it is one of those begun meanwhile.
-            files = set(os.listdir(self._blobs.folder / name))
-        except FileNotFoundError:
+            files = {file for file in os.listdir(self._blobs.folder / name) if is_id(file)}
+        except (FileNotFoundError, NotADirectoryError):
+            # What is no folder is not ours, as is a file without an id for its name: both are left alone.
             files = set()
         rows = db.execute(_ROWS, (name, f"{name}~")).fetchall()
         begun = self._blobs.begun or set()

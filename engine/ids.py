@@ -1,6 +1,9 @@
 """Ids that nobody can guess, of jobs and files."""
 
 import os
+import re
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 
 
 def new_id() -> str:
@@ -8,3 +11,8 @@ def new_id() -> str:
     digits = os.urandom(16).hex()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+def is_id(text: str) -> bool:
+    """Whether the text could be one of these."""
+    return _ID.fullmatch(text) is not None

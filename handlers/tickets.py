@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from aiohttp import hdrs, web
 
 from ..engine.errors import InvalidRequest, JobNotFound, UnknownKey
+from ..engine.ids import is_id
 from ..engine.jobs import ResultFile, State, Ticket
 from ..engine.keys import Caller
 from ..schemas import v1
@@ -18,8 +18,6 @@ from .gateway import GATEWAY, Gateway
 from .pieces import spliced
 from .prefer import Preference, preference
 from .requests import has_left
-
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 
 #: The longest that a client is told to stay away.
 _LONGEST_RETRY_SECONDS = 60
@@ -39,7 +37,7 @@ def asked(request: web.Request) -> tuple[Gateway, Caller, str]:
     id = request.match_info["job_id"]
     if not id:
         raise InvalidRequest("job_id is required", param="job_id")
-    if not _ID.fullmatch(id):
+    if not is_id(id):
         raise JobNotFound
     return gateway, who, id
 
@@ -47,7 +45,7 @@ def asked(request: web.Request) -> tuple[Gateway, Caller, str]:
 async def seen(gateway: Gateway, who: Caller, id: str, operation: str) -> Ticket:
     """The job of that id, as a client names it, if the caller may see it and it is of that operation; raises
     `JobNotFound`."""
-    ticket = await gateway.store.ticket(id, who.scope) if _ID.fullmatch(id) else None
+    ticket = await gateway.store.ticket(id, who.scope) if is_id(id) else None
     if ticket is None or ticket.job.operation != operation:
         raise JobNotFound
     return ticket

@@ -51,6 +51,23 @@ def test_a_start_removes_files_without_a_row_and_nothing_else(folder: Path, run:
     run(main())
 
 
+def test_what_is_not_of_this_program_is_left_alone_and_in_nobodys_way(folder: Path, run: Run) -> None:
+    async def main() -> None:
+        async with opened(folder) as store:
+            orphan = await keep(store, b"orphan")
+        place = folder / "blobs" / orphan.id[:2]
+        (place / ".nfs0001").touch()
+        (place / "a folder").mkdir()
+        # No file can be kept whose id begins so, but all others are looked after.
+        other = "00" if place.name != "00" else "01"
+        (folder / "blobs" / other).touch()
+        async with opened(folder) as store:
+            assert (await collector(store).compare()).orphans == [orphan.id]
+            assert sorted(path.name for path in place.iterdir()) == [".nfs0001", "a folder"]
+
+    run(main())
+
+
 def test_what_is_written_while_the_files_are_compared_stays(folder: Path, run: Run) -> None:
     async def main() -> None:
         async with opened(folder) as store:
