@@ -168,7 +168,6 @@ def _lifespan(path: Path, blobs: Path) -> Callable[[web.Application], AsyncItera
                 path, durability=config.store.durability, clock=gateway.clock, blobs=blobs
             )
             stack.push_async_callback(store.close)
-            gateway.blobs = store.blobs
             subjects = (gateway.tokens.owners, gateway.tokens.limits) if gateway.tokens is not None else None
             gateway.keys = KeyRing([*configured, *await store.keys()], clock=gateway.clock, subjects=subjects)
             closed = guarded(gateway) or config.auth.required is not AuthRequired.AUTO

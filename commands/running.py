@@ -1,7 +1,6 @@
 """What `coatcheck check` finds of a server that runs: whether it is ready, and the keys that it knows."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .client import NotReached, Server
@@ -24,8 +23,8 @@ class Running:
     ready: bool = False
 
 
-def look(server: Server, environ: Mapping[str, str] = os.environ) -> Running:
-    named = bool(environ.get("COATCHECK_URL"))
+def look(server: Server) -> Running:
+    named = bool(os.environ.get("COATCHECK_URL"))
     url = server.url
 
     def found(finding: Finding, *, ours: bool = False, ready: bool = False) -> Running:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -12,7 +12,7 @@ import orjson
 from . import retries, trace
 from .attempt import Attempt
 from .blobs import Incoming
-from .calls import Call, CallPolicy, Pricing, Provider, Reply, unpriced
+from .calls import Call, CallPolicy, File, Pricing, Provider, Reply, unpriced
 from .clock import Clock
 from .errors import (
     CallFailed,
@@ -139,7 +139,7 @@ class Attempts:
         work = await self._store.work(job.seq)
         if work is None or work.request is None:
             raise Fault("the request of this job is gone")
-        if not all(file.path.exists() for files in work.files.values() for file in files):
+        if work.files and not await self._store.blobs.off_loop(_are_there, work.files):
             raise Fault("a file of this job's request is gone")
         if work.checkpoint is not None and work.checkpoint.target == job.target:
             attempt.checkpoint, attempt.saved = work.checkpoint.value, True
@@ -271,6 +271,10 @@ class Attempts:
                 log.exception("job %s: how its attempt ended could not be kept", job.id)
                 replaced = True
                 ending = retries.failed(job, Fault(f"internal error: {type(error).__name__}: {error}"))
+
+
+def _are_there(files: Mapping[str, Sequence[File]]) -> bool:
+    return all(file.path.exists() for named in files.values() for file in named)
 
 
 def _in_vain(attempt: Attempt, ending: Release | Outcome | None, written: Release | Outcome | None) -> bool:

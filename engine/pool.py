@@ -104,10 +104,12 @@ class Pool:
     async def start(self) -> None:
         """Settles what an earlier process left behind, then goes on with what waits."""
         # Before anything is called: what nobody waits for, or was to be cancelled by now, must not cost anything.
-        if left := await self._store.attended():
-            while jobs := await self._store.cancel_attended(keep_request=self._settings.keep_requests):
-                for job in jobs:
-                    self._meters.ended(job, State.CANCELLED)
+        left = 0
+        while jobs := await self._store.cancel_attended(keep_request=self._settings.keep_requests):
+            left += len(jobs)
+            for job in jobs:
+                self._meters.ended(job, State.CANCELLED)
+        if left:
             log.warning("%d jobs were cancelled, whose clients had waited for the last process", left)
         interrupted, resumable = await self._store.processing(), await self._store.resumable()
         for first in range(0, len(interrupted), _RECOVERY_BATCH):

@@ -57,14 +57,6 @@ def _work(row: Iterable[Any], path: Callable[[str], Path]) -> Work:
     return Work(request, {role: tuple(files) for role, files in named.items()}, checkpoint)
 
 
-async def attended(db: Connection, items: Sequence[None]) -> Sequence[int]:
-    """How many jobs have not ended whose clients waited for them."""
-    ((count,),) = await db.execute_fetchall(
-        "SELECT COUNT(*) FROM attended CROSS JOIN job USING (seq) WHERE job.completed_at IS NULL"
-    )
-    return [count] * len(items)
-
-
 async def processing(db: Connection, items: Sequence[None]) -> Sequence[list[Job]]:
     """The jobs that an attempt holds; after a start, those that were interrupted."""
     rows = await db.execute_fetchall(f"SELECT {COLUMNS} FROM job WHERE state = 'processing' ORDER BY seq")

@@ -244,10 +244,6 @@ class Store:
         """The job's events, oldest first."""
         return await self._reads.ask(story.stories, seq)
 
-    async def attended(self) -> int:
-        """How many attended jobs have not ended."""
-        return await self._reads.ask(reads.attended, None)
-
     async def processing(self) -> list[Job]:
         """The jobs that an attempt holds; after a start, those that were interrupted."""
         return await self._reads.ask(reads.processing, None)

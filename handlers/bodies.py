@@ -1,14 +1,25 @@
 """Reads a request's JSON body, within a limit of its own: an application that embeds this one sets another."""
 
-from typing import Any
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import hdrs, web
 
 from ..engine.errors import BodyTooLarge, InvalidRequest, UnsupportedEncoding
 
+T = TypeVar("T")
+
 #: A larger body is parsed and checked in a thread: the loop goes on meanwhile.
-OFF_LOOP_BYTES = 262_144
+_OFF_LOOP_BYTES = 262_144
+
+
+async def off_loop(size_bytes: int, work: Callable[..., T], *arguments: object) -> T:
+    """Does the work, which has to do with so many bytes: in a thread, if those are many."""
+    if size_bytes > _OFF_LOOP_BYTES:
+        return await asyncio.to_thread(work, *arguments)
+    return work(*arguments)
 
 
 async def read(request: web.BaseRequest, most: int) -> bytes:

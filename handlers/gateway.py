@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from ..engine.blobs import Blobs
 from ..engine.calls import Provider
 from ..engine.clock import Clock
 from ..engine.keys import KeyRing
@@ -39,7 +38,6 @@ class Gateway:
     catalogue: Catalogue = field(init=False)
     store: Store = field(init=False)
     pool: Pool = field(init=False)
-    blobs: Blobs = field(init=False)
     readiness: Readiness = field(init=False)
     lag: Lag = field(init=False)
 

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
-import orjson
 from aiohttp import web
 from multidict import istr
 
@@ -87,11 +86,7 @@ async def _promise(
             answer = await vendors.answer(vendor, request, gateway, ticket, work.request)
             return _named(request, vendor, taken.id, answer, taken.headers)
     shown = vendor.waiting(work.operation, taken.id, work.model, taken.submission.created_at, "pending")
-    answer = web.Response(
-        body=orjson.dumps(shown) + b"\n",
-        headers={"Retry-After": tickets.retry_after(gateway.pool.forecast.seconds_for(taken.submission))},
-        content_type="application/json",
-    )
+    answer = vendors.unended(shown, gateway.pool.forecast.seconds_for(taken.submission))
     return _named(request, vendor, taken.id, answer, taken.headers)
 
 
@@ -114,8 +109,7 @@ async def _attend(
 
 async def _begin(request: web.Request, gateway: Gateway, who: Caller, work: Wanted) -> Taken:
     """Takes the job; where the handler is cancelled meanwhile, the job is given up as soon as it is there."""
-    seconds = gateway.config.jobs.sync_result_ttl_seconds
-    taking = asyncio.create_task(submit(request, gateway, who, work, attended=True, ttl_seconds=seconds))
+    taking = asyncio.create_task(submit(request, gateway, who, work, attended=True))
     try:
         return await asyncio.shield(taking)
     except asyncio.CancelledError:

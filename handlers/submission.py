@@ -68,36 +68,28 @@ async def submit(
     wanted: Wanted,
     *,
     attended: bool = False,
-    ttl_seconds: int | None = None,
 ) -> Taken:
     """Takes the job, or finds the earlier one that it repeats. The files of `wanted` are kept with the job; where it is
-    not taken, for whatever reason, they are removed. `attended`: the job is cancelled with the process; `ttl_seconds`:
-    how long the outcome is kept where the headers do not say (None: as the configuration has it)."""
+    not taken, for whatever reason, they are removed. `attended`: the job is cancelled with the process, and its outcome
+    is kept for a short time, where the headers do not say for how long."""
     if not wanted.files:
-        return (await _submit(request, gateway, who, wanted, attended, ttl_seconds))[0]
+        return await _submit(request, gateway, who, wanted, attended)
     # In a task of its own: a caller that is cancelled cannot know whether the job has the files.
-    return await asyncio.shield(
-        asyncio.create_task(_submit_files(request, gateway, who, wanted, attended, ttl_seconds))
-    )
+    return await asyncio.shield(asyncio.create_task(_submit_files(request, gateway, who, wanted, attended)))
 
 
-async def _submit_files(
-    request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted, attended: bool, ttl_seconds: int | None
-) -> Taken:
-    new = False
+async def _submit_files(request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted, attended: bool) -> Taken:
+    taken: Taken | None = None
     try:
-        taken, new = await _submit(request, gateway, who, wanted, attended, ttl_seconds)
+        taken = await _submit(request, gateway, who, wanted, attended)
         return taken
     finally:
-        if not new:
-            await gateway.blobs.discard(*(file.blob for file in wanted.files))
+        if taken is None or not taken.new:
+            await gateway.store.blobs.discard(*(file.blob for file in wanted.files))
 
 
-async def _submit(
-    request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted, attended: bool, ttl_seconds: int | None
-) -> tuple[Taken, bool]:
-    """The job, and whether it is a new one."""
-    submission = _submission(request, gateway, who, wanted, attended, ttl_seconds)
+async def _submit(request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted, attended: bool) -> Taken:
+    submission = _submission(request, gateway, who, wanted, attended)
     key = headers.idempotency_key(request.headers.get(IDEMPOTENCY_KEY))
     ticket = v1.accepted(submission.id, submission.created_at, submission.request_id, submission.parent)
     if key is None:
@@ -111,25 +103,25 @@ async def _submit(
         limits = rates.admit(gateway, who)
         known = await gateway.pool.submit(submission, repeat)
     if known is None or repeat is None:
-        return Taken(submission.id, ticket, dict(limits), submission), True
+        return Taken(submission.id, ticket, dict(limits), submission)
     if known.fingerprint != repeat.fingerprint:
         raise KeyReused(param="Idempotency-Key")
     if not attended and gateway.attendance.release(known.job_id):
         # Whoever else waits for it may go: the outcome is promised to this one.
         await gateway.store.detach(known.job_id, submission.ttl_seconds)
-    return Taken(known.job_id, known.answer, {**limits, "Idempotency-Replayed": "true"}, submission), False
+    return Taken(known.job_id, known.answer, {**limits, "Idempotency-Replayed": "true"}, submission)
 
 
-def _submission(
-    request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted, attended: bool, ttl_seconds: int | None
-) -> Submission:
+def _submission(request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted, attended: bool) -> Submission:
     given, now, parent = request.headers, gateway.clock.now(), wanted.parent
-    about = present(given)
+    about, settings = present(given), gateway.config.jobs
     ttl, urgency = given.get(_TTL), given.get(_PRIORITY)
     if ttl is None and parent:
         ttl_seconds = parent.ttl_seconds
-    if ttl is not None or ttl_seconds is None:
-        ttl_seconds = headers.ttl_seconds(ttl, gateway.config.jobs)
+    elif ttl is None and attended:
+        ttl_seconds = settings.sync_result_ttl_seconds
+    else:
+        ttl_seconds = headers.ttl_seconds(ttl, settings)
     return Submission(
         id=new_id(),
         dialect="v1",

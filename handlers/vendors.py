@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from ..engine.errors import Refusal
 from ..engine.jobs import SECOND, Job, State, Ticket
 from ..schemas import message_answers, openai, vendor_errors
-from . import media_types, tickets
+from . import bodies, media_types, tickets
 from .content import HARMLESS
 from .dialects import ANTHROPIC, OPENAI, Dialect
 from .gateway import Gateway
@@ -36,9 +36,7 @@ class Vendor(Protocol):
     def waiting(self, operation: str, id: str, model: str, created_at: int, status: str) -> Mapping[str, Any]:
         """What stands for the result of a job that has not ended."""
 
-    async def completed(
-        self, request: web.Request, gateway: Gateway, ticket: Ticket, asked: bytes | None
-    ) -> web.Response:
+    async def completed(self, gateway: Gateway, ticket: Ticket, asked: bytes | None) -> web.Response:
         """The result; `asked` is the job's request, where that is at hand. Raises `NoResult`."""
 
     def failed(self, ticket: Ticket, request_id: str) -> bytes:
@@ -51,9 +49,7 @@ class OpenAI:
     def waiting(self, operation: str, id: str, model: str, created_at: int, status: str) -> Mapping[str, Any]:
         return openai.waiting(operation, id, model, created_at // SECOND, status)
 
-    async def completed(
-        self, request: web.Request, gateway: Gateway, ticket: Ticket, asked: bytes | None
-    ) -> web.Response:
+    async def completed(self, gateway: Gateway, ticket: Ticket, asked: bytes | None) -> web.Response:
         body, files = ticket.body or b"{}", await tickets.files_of(gateway, ticket)
         if ticket.job.operation == _SPEECH:
             if not files:
@@ -62,7 +58,8 @@ class OpenAI:
             media_type = media_types.header(files[0].media_type)
             return web.Response(body=audio, headers={**HARMLESS, hdrs.CONTENT_TYPE: media_type})
         if ticket.job.operation == _TRANSCRIPTION and await _wants_text(gateway, ticket.job, asked):
-            return web.Response(text=str(orjson.loads(body).get("text", "")), content_type="text/plain")
+            text = await bodies.off_loop(len(body), _text, body)
+            return web.Response(text=text, content_type="text/plain")
         return web.Response(body=spliced(body, files), content_type="application/json")
 
     def failed(self, ticket: Ticket, request_id: str) -> bytes:
@@ -75,15 +72,13 @@ class Anthropic:
     def waiting(self, operation: str, id: str, model: str, created_at: int, status: str) -> Mapping[str, Any]:
         return message_answers.waiting(id, model, status)
 
-    async def completed(
-        self, request: web.Request, gateway: Gateway, ticket: Ticket, asked: bytes | None
-    ) -> web.Response:
-        job = ticket.job
+    async def completed(self, gateway: Gateway, ticket: Ticket, asked: bytes | None) -> web.Response:
+        job, body = ticket.job, ticket.body or b"{}"
         try:
-            shown = message_answers.message(orjson.loads(ticket.body or b"{}"), job.id, job.at.model)
+            message = await bodies.off_loop(len(body), _message, body, job)
         except ValueError as error:
             raise NoResult(str(error), headers=_NO_RETRY) from error
-        return web.Response(body=orjson.dumps(shown) + b"\n", content_type="application/json")
+        return web.Response(body=message, content_type="application/json")
 
     def failed(self, ticket: Ticket, request_id: str) -> bytes:
         return vendor_errors.anthropic_failure(ticket, request_id)
@@ -95,7 +90,7 @@ async def answer(
     """The job as the vendor would answer: its result, its failure with the status of it, or that it has not ended."""
     job = ticket.job
     if job.state is State.COMPLETED:
-        return await vendor.completed(request, gateway, ticket, asked)
+        return await vendor.completed(gateway, ticket, asked)
     if job.state.ended:
         return web.Response(
             body=vendor.failed(ticket, present(request.headers).request_id),
@@ -104,11 +99,24 @@ async def answer(
             content_type="application/json",
         )
     shown = vendor.waiting(job.operation, job.id, job.model, job.created_at, job.state)
+    return unended(shown, gateway.pool.forecast.seconds_left(job))
+
+
+def unended(shown: Mapping[str, Any], seconds: float | None) -> web.Response:
+    """The answer that stands for a result, and how long that will probably take."""
     return web.Response(
         body=orjson.dumps(shown) + b"\n",
-        headers={"Retry-After": tickets.retry_after(gateway.pool.forecast.seconds_left(job))},
+        headers={hdrs.RETRY_AFTER: tickets.retry_after(seconds)},
         content_type="application/json",
     )
+
+
+def _message(body: bytes, job: Job) -> bytes:
+    return orjson.dumps(message_answers.message(orjson.loads(body), job.id, job.at.model)) + b"\n"
+
+
+def _text(body: bytes) -> str:
+    return str(orjson.loads(body).get("text", ""))
 
 
 async def _wants_text(gateway: Gateway, job: Job, asked: bytes | None) -> bool:

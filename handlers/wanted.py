@@ -1,6 +1,5 @@
 """What a request asks for: its body, JSON or a form, checked and its models found."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -54,9 +53,7 @@ async def wanted(request: web.Request, gateway: Gateway, who: Caller, operation:
         return await _of_form(request, gateway, who, operation)
     body = await bodies.read(request, gateway.config.server.max_json_bytes)
     keyed = IDEMPOTENCY_KEY in request.headers
-    if len(body) > bodies.OFF_LOOP_BYTES:
-        return await asyncio.to_thread(_of_json, gateway, operation, body, keyed)
-    return _of_json(gateway, operation, body, keyed)
+    return await bodies.off_loop(len(body), _of_json, gateway, operation, body, keyed)
 
 
 def of_body(gateway: Gateway, operation: Operation, body: object, *, keyed: bool) -> Wanted:
@@ -78,13 +75,24 @@ async def _of_form(request: web.Request, gateway: Gateway, who: Caller, operatio
     # Not imported where nobody sends forms: what it is read with takes a thirtieth of a start.
     from . import forms
 
-    form = await forms.read(request, gateway.blobs, operation.files, gateway.config.server)
+    blobs = gateway.store.blobs
+    form = await forms.read(request, blobs, operation.files, gateway.config.server)
     try:
-        loaded = operation.load_form(form.texts, {file.role for file in form.files})
-        return _resolved(gateway, operation, loaded, form.files, keyed=keyed)
+        size = sum(len(text) for _, text in form.texts)
+        return await bodies.off_loop(size, _of_fields, gateway, operation, form.texts, form.files, keyed)
     except BaseException:
-        await gateway.blobs.discard(*(file.blob for file in form.files))
+        await blobs.discard(*(file.blob for file in form.files))
         raise
+
+
+def _of_fields(
+    gateway: Gateway,
+    operation: Operation,
+    texts: Sequence[tuple[str, str]],
+    files: tuple[Attached, ...],
+    keyed: bool,
+) -> Wanted:
+    return _resolved(gateway, operation, operation.load_form(texts, {file.role for file in files}), files, keyed=keyed)
 
 
 def _resolved(

@@ -15,11 +15,11 @@ from ..engine.blobs import Blob
 from ..engine.calls import Call
 from ..engine.errors import CallFailed, Interrupted, NotConnected, Refused, TimedOut, Unusable
 from .credentials import Credential, Credentials
-from .options import NotSet, ProviderOptions
+from .options import ProviderOptions, variable
 from .upstream import NO_QUOTA, brief, failure, pieces, read_answer, read_error
 
 #: A shorter header is a word, not a secret.
-_SHORTEST_SECRET = 8
+SHORTEST_SECRET = 8
 _TRACE_HEADERS = ("traceparent", "tracestate")
 #: The type of an error that speaks of the key, whatever its status.
 _KEY_REFUSED = "provider_authentication_error"
@@ -55,6 +55,17 @@ class HttpOptions(ProviderOptions):
 
 def bearer(key: str) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {key}"}
+
+
+def session(**more: Any) -> aiohttp.ClientSession:
+    """One that neither unpacks what comes nor keeps cookies; `more` goes to its constructor."""
+    return aiohttp.ClientSession(
+        # The lanes bound the calls.
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        **more,
+    )
 
 
 class Door:
@@ -99,16 +110,11 @@ class Door:
         self._keys = Credentials(keys)
         others = (*options.headers.values(), *self._base.query.values(), self._base.password or "")
         #: What must not be kept of an upstream's error: the keys; headers and address, which may hold others.
-        self.secrets = [*(key.value for key in keys), *(text for text in others if len(text) >= _SHORTEST_SECRET)]
+        self.secrets = [*(key.value for key in keys), *(text for text in others if len(text) >= SHORTEST_SECRET)]
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        self._session = aiohttp.ClientSession(
-            # The lanes bound the calls.
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        self._session = session()
 
     async def close(self) -> None:
         if self._session is not None:
@@ -212,6 +218,12 @@ class Door:
             raise Unusable(f"provider {self.name} answered with JSON that is not an object")
         return result
 
+    def check(self, answer: Mapping[str, Any]) -> None:
+        """Raises `Refused` for an error that came with a success's status."""
+        if isinstance(told := answer.get("error"), dict):
+            message = brief(str(told.get("message", "an error")), self.secrets)
+            raise Refused(f"provider {self.name} answered 200 with an error: {message}")
+
     async def keep(self, response: aiohttp.ClientResponse, call: Call, media_type: str | None = None) -> Blob:
         """The body as a file of the result, written as it comes; without a `media_type`, of the one it says it has.
 
@@ -276,15 +288,7 @@ def _keys(options: HttpOptions, environ: Mapping[str, str], default_env: str | N
     env = options.api_key_env if options.api_key_env is not None else default_env
     if options.api_keys:
         return [
-            Credential(value=_value(f"api_keys.{i}.env", key.env, environ), weight=key.weight, models=key.models)
+            Credential(value=variable(f"api_keys.{i}.env", key.env, environ), weight=key.weight, models=key.models)
             for i, key in enumerate(options.api_keys)
         ]
-    return [Credential(value=_value("api_key_env", env, environ))] if env is not None else []
-
-
-def _value(where: str, env: str, environ: Mapping[str, str]) -> str:
-    # What reads it from a file often brings the end of its line along, which no header may have.
-    key = environ.get(env, "").strip()
-    if not key:
-        raise NotSet(where, env)
-    return key
+    return [Credential(value=variable("api_key_env", env, environ))] if env is not None else []

@@ -19,6 +19,15 @@ class NotSet(ValueError):
         self.env = env
 
 
+def variable(where: str, env: str, environ: Mapping[str, str]) -> str:
+    """The value of an environment variable, which `where` of the options names. Raises `NotSet`."""
+    # What reads it from a file often brings the end of its line along, which no header may have.
+    value = environ.get(env, "").strip()
+    if not value:
+        raise NotSet(where, env)
+    return value
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProviderOptions:
     #: Calls that may run at once.

@@ -28,11 +28,12 @@ _NAMES = {"max_completion_tokens": "max_output_tokens", "response_format": "text
 
 
 @contextmanager
-def in_terms_of(places: Sequence[str]) -> Iterator[None]:
-    """Lets a `CallFailed` that names a part of the chat name the part of the response's request that it was made of;
-    `places` are those of `chat_request`."""
+def as_chat(request: dict[str, Any], thoughts_of: str) -> Iterator[dict[str, Any]]:
+    """What `chat_request` makes, within which a `CallFailed` that names a part of the chat names the part of the
+    response's request that it was made of."""
+    chat, places = chat_request(request, thoughts_of)
     try:
-        yield
+        yield chat
     except CallFailed as failed:
         if isinstance(failed.param, str):
             named = _MESSAGE.sub(lambda found: places[int(found[1])], failed.param)

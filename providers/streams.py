@@ -6,10 +6,12 @@ from typing import Any, Protocol
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from ..engine.calls import Call, Progress
 from ..engine.errors import Interrupted, Unusable
-from .sse import EventParser
+from .http import Door
+from .sse import Event, EventParser
 from .upstream import pieces
 
 
@@ -40,18 +42,42 @@ def is_stream(response: aiohttp.ClientResponse) -> bool:
     return response.content_type == "text/event-stream"
 
 
-async def read_stream(
+def said(provider: str, event: Event) -> dict[str, Any]:
+    """What an event says; nothing if it is empty. Raises `Unusable` for what is no JSON object."""
+    if not event.data.strip():
+        return {}
+    try:
+        found = orjson.loads(event.data)
+    except orjson.JSONDecodeError as error:
+        raise Unusable(f"provider {provider} sent something in its stream that is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise Unusable(f"provider {provider} sent JSON in its stream that is not an object")
+    return found
+
+
+async def ask_stream(
+    door: Door, url: URL, call: Call, body: Any, assembly: Assembly, most: int, *, streams: bool = True
+) -> dict[str, Any]:
+    """The answer to a POST that asks for a stream if `streams`, whether it comes as one, of up to `most` bytes, or not.
+
+    Raises what `Door.ask` does, `Interrupted` if the stream is cut, and what `take` raises.
+    """
+    # The next call would run into a connection that is closed unannounced.
+    headers = {"Connection": "close"} if streams else {}
+    async with door.open("POST", url, call=call, json=body, headers=headers) as response:
+        if is_stream(response):
+            return await _read(door.name, call, response, most, assembly)
+        return door.parsed(await door.read(response))
+
+
+async def _read(
     provider: str, call: Call, response: aiohttp.ClientResponse, most: int, assembly: Assembly
 ) -> dict[str, Any]:
-    """The answer, from a stream of up to `most` bytes; the call's progress is told as it comes.
-
-    Raises `Interrupted` if the stream is cut, `Unusable` if it is larger or makes no sense, and what `take` raises.
-    """
     try:
         async with aclosing(_objects(provider, response, most)) as coming:
             try:
-                async for said in coming:
-                    for progress in assembly.take(said):
+                async for event in coming:
+                    for progress in assembly.take(event):
                         call.progress(progress)
                     if assembly.over:
                         break
@@ -71,13 +97,5 @@ async def _objects(provider: str, response: aiohttp.ClientResponse, most: int) -
     async with aclosing(pieces(response, most)) as coming:
         async for piece in coming:
             for event in parser.feed(piece):
-                if not event.data.strip():
-                    continue
-                try:
-                    said = orjson.loads(event.data)
-                except orjson.JSONDecodeError as error:
-                    told = f"provider {provider} sent something in its stream that is not JSON: {error}"
-                    raise Unusable(told) from error
-                if not isinstance(said, dict):
-                    raise Unusable(f"provider {provider} sent JSON in its stream that is not an object")
-                yield said
+                if found := said(provider, event):
+                    yield found

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from ..engine.calls import Usage
-
-_PICODOLLARS = 10**12
+from .prices import picodollars
 
 #: Operations that are charged by their tokens alone.
 _OF_TOKENS = ("chat/completions", "completions", "responses", "embeddings")
@@ -44,7 +43,7 @@ def cost_of(result: Mapping[str, Any], path: tuple[str, ...]) -> int | None:
         value = _object(value).get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         return None
-    return int((Decimal(repr(value)) * _PICODOLLARS).to_integral_value())
+    return picodollars(Fraction(repr(value)))
 
 
 def _tokens(said: Mapping[str, Any]) -> Usage:

@@ -1,9 +1,20 @@
 """What the kinds have in common that speak to a vendor over HTTP: one door, one lane, the same checks."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sized
+from typing import Any
+
+from yarl import URL
 
 from ..engine.calls import CallPolicy
+from ..engine.errors import Unusable
 from .http import Door, HttpOptions
+
+PING_SECONDS = 10.0
+
+
+def told(models: Sized) -> str:
+    """What a ping tells of a vendor that lists its models."""
+    return f"answers, {len(models)} model{'' if len(models) == 1 else 's'}"
 
 
 class Vendor:
@@ -35,3 +46,13 @@ class Vendor:
 
     async def close(self) -> None:
         await self.door.close()
+
+    async def listing(self, url: URL, where: str, name: str) -> list[dict[str, Any]]:
+        """The models that the vendor lists at that place of its answer; those without a name are left out.
+
+        Raises `Unusable` if there is no list, and what `Door.ask` raises.
+        """
+        models = (await self.door.ask("GET", url, timeout_seconds=PING_SECONDS)).get(where)
+        if not isinstance(models, list):
+            raise Unusable(f"provider {self._name} answered with something that is not a list of models")
+        return [model for model in models if isinstance(model, dict) and isinstance(model.get(name), str)]

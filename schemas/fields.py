@@ -43,6 +43,11 @@ def named(value: object) -> str:
     return _NAMES.get(type(value), type(value).__name__)
 
 
+def shown(value: str) -> str:
+    """A client's value as an answer repeats it."""
+    return repr(value if len(value) <= _LONGEST_VALUE else value[:_LONGEST_VALUE] + "…")
+
+
 def _or(nouns: Iterable[str]) -> str:
     *rest, last = nouns
     return f"{', '.join(rest)} or {last}" if rest else last
@@ -118,16 +123,16 @@ class Strict(fields.Field[Any]):
 
     def _check_word(self, value: str) -> None:
         if value not in self._words:
-            self._refuse(value if len(value) <= _LONGEST_VALUE else value[:_LONGEST_VALUE] + "…")
+            self._refuse(shown(value))
 
     def _check_range(self, value: float) -> None:
         if not self._least <= value <= self._most:
-            self._refuse(value)
+            self._refuse(repr(value))
 
-    def _refuse(self, value: object) -> None:
+    def _refuse(self, value: str) -> None:
         if self._refusal is not None:
             raise ValidationError(Verbatim(self._refusal))
-        raise ValidationError(f"expected {self._taken}, got {value!r}")
+        raise ValidationError(f"expected {self._taken}, got {value}")
 
     def flat(self, values: Sequence[Any]) -> bool:
         """Whether all values are seen to be right at one glance; False says nothing about them."""

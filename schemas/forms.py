@@ -5,14 +5,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..engine.errors import InvalidRequest
-from .fields import Flag, Integer, ListOf, Number, Strict
+from .fields import Flag, Integer, ListOf, Number, Strict, shown
 from .requests import FormRequest
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})(e[+-]?[0-9]{1,2})?", re.ASCII | re.IGNORECASE)
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
-
-_LONGEST_VALUE = 40
 
 
 def body_of(schema: FormRequest, texts: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -52,5 +50,4 @@ def _value(field: Any, name: str, text: str) -> Any:
 
 
 def _refusal(field: Strict, name: str, text: str) -> InvalidRequest:
-    shown = text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
-    return InvalidRequest(f"invalid {name} value: expected {field.expected}, got {shown!r}", param=name)
+    return InvalidRequest(f"invalid {name} value: expected {field.expected}, got {shown(text)}", param=name)

@@ -10,8 +10,12 @@ from typing import Any
 
 import aiohttp
 import orjson
+from aiohttp import web
 
-from .servers import Served, gateway
+from coatcheck.app import create_app
+from coatcheck.handlers.gateway import GATEWAY
+
+from .servers import Served, gateway, listening
 
 ECHO = {"echo": {"kind": "echo"}}
 
@@ -121,3 +125,16 @@ async def client(folder: Path, headers: Mapping[str, str] | None = None, **table
     tables = {"providers": ECHO, **tables, "jobs": {"shutdown_grace_seconds": 0, **tables.get("jobs", {})}}
     async with gateway(folder, **tables) as served, aiohttp.ClientSession() as session:
         yield Client(session, served, headers or {})
+
+
+@asynccontextmanager
+async def embedded(
+    folder: Path, prefix: str = "", *, providers: Mapping[str, Any] = ECHO, **options: Any
+) -> AsyncIterator[Client]:
+    """A client of a gateway that others serve: under a prefix of their application, with the `options` of a runner."""
+    root = app = create_app({"providers": providers, "jobs": {"shutdown_grace_seconds": 0}}, data=folder)
+    if prefix:
+        root = web.Application()
+        root.add_subapp(prefix, app)
+    async with listening(root, **options) as url, aiohttp.ClientSession() as session:
+        yield Client(session, Served(url + prefix, app[GATEWAY], app), {})

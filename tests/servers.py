@@ -41,17 +41,23 @@ class Served:
 
 
 @asynccontextmanager
-async def gateway(folder: Path, *, clock: Clock | None = None, **tables: Any) -> AsyncIterator[Served]:
-    """A gateway in this loop, on a free port of the loopback. `tables` are those of the configuration; relative
-    paths in them start at `folder`."""
-    app = create_app(tables, data=folder, clock=clock)
-    runner = web.AppRunner(app, access_log=None)
+async def listening(app: web.Application, **options: Any) -> AsyncIterator[str]:
+    """The address of an application in this loop, on a free port of the loopback; `options` are its runner's."""
+    runner = web.AppRunner(app, access_log=None, **options)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield Served(f"http://127.0.0.1:{runner.addresses[0][1]}", app[GATEWAY], app)
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def gateway(folder: Path, *, clock: Clock | None = None, **tables: Any) -> AsyncIterator[Served]:
+    """A gateway that listens. `tables` are those of the configuration; relative paths in them start at `folder`."""
+    app = create_app(tables, data=folder, clock=clock)
+    async with listening(app) as url:
+        yield Served(url, app[GATEWAY], app)
 
 
 class ServerProcess:

@@ -23,7 +23,7 @@ from typing import Any
 from aiohttp import web
 
 from .clients import ECHO
-from .servers import Served, gateway
+from .servers import Served, gateway, listening
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _REDRAWN = re.compile(r"(?:\x1b\[\d+A)?\r\x1b\[J")
@@ -119,13 +119,8 @@ async def answering(handler: Any) -> AsyncIterator[str]:
     """The address of a server that answers everything so."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with listening(app, shutdown_timeout=0.01) as url:
+        yield url
 
 
 def _read(terminal: int) -> str:

@@ -1,25 +1,21 @@
 """The files of jobs against a model in plain Python: submits, retries, ends, deletes, sweeps, crashes."""
 
-import asyncio
-import shutil
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import Bundle, invariant, rule
 
 from coatcheck.engine.blobs import Blob
 from coatcheck.engine.collector import Collector
 from coatcheck.engine.errors import JobNotFound
 from coatcheck.engine.jobs import Attached, Submission
 from coatcheck.engine.settings import JobSettings
-from coatcheck.engine.store import Store
 
 from .files import in_rows, keep, on_disk
-from .jobs import Hands, add, completed, found, submission
+from .jobs import add, completed, found, submission
+from .machines import OnStore
 
 ROLES = st.lists(st.sampled_from(["file", "image", "mask"]), max_size=3)
 
@@ -38,28 +34,14 @@ class Model:
         return {id for _, id in self.request} | set(self.results)
 
 
-class BlobMachine(RuleBasedStateMachine):
+class BlobMachine(OnStore):
     jobs: Bundle[str] = Bundle("jobs")
 
-    @initialize()
-    def open(self) -> None:
-        shm = Path("/dev/shm")
-        self.folder = Path(tempfile.mkdtemp(prefix="coatcheck-test-", dir=shm if shm.is_dir() else None))
-        self.runner = asyncio.Runner()
-        self.hands = Hands()
+    def __init__(self) -> None:
+        super().__init__()
         self.known: dict[str, Model] = {}
         #: The seq of every job that there was.
         self.seqs: dict[str, int] = {}
-        self.store = self.runner.run(self._open())
-
-    async def _open(self) -> Store:
-        return await Store.open(self.folder / "coatcheck.db", clock=self.hands.clock, blobs=self.folder / "blobs")
-
-    def teardown(self) -> None:
-        if hasattr(self, "store"):
-            self.runner.run(self.store.close())
-            self.runner.close()
-            shutil.rmtree(self.folder)
 
     @rule(target=jobs, roles=ROLES)
     def submit(self, roles: list[str]) -> str:
@@ -145,7 +127,7 @@ class BlobMachine(RuleBasedStateMachine):
         if removed:
             await self.store.removed(some)
         await self.store.close()
-        self.store = await self._open()
+        self.store = await self.opened()
         collector = Collector(self.store, JobSettings())
         assert (await collector.compare()).missing == []
         await collector.collect()

@@ -11,7 +11,8 @@ import pytest
 from coatcheck.engine import retries, unwanted
 from coatcheck.engine.calls import Call, OnInterrupt, Reply
 from coatcheck.engine.errors import CallFailed, Interrupted, NotConnected, Unusable
-from coatcheck.engine.jobs import SECOND, State
+from coatcheck.engine.jobs import SECOND, State, Ticket
+from coatcheck.engine.pool import Pool
 
 from .bureau import Bureau
 from .jobs import Hands, add, completed, echo, found, opened, pooled, rows, submission, told, until
@@ -31,6 +32,13 @@ def standing(folder: Path) -> list[tuple[int, int, str]]:
 
 def asked_of(*models: str) -> Any:
     return submission(*(models or ("bureau/slow",)))
+
+
+async def cancelled(pool: Pool, bureau: Bureau) -> Ticket:
+    """A job that is cancelled when its vendor has it."""
+    await pool.submit(asked := asked_of())
+    await bureau.asked.get()
+    return await pool.cancel(asked.id, None)
 
 
 @pytest.mark.parametrize("on_interrupt", list(OnInterrupt))
@@ -148,9 +156,7 @@ def test_a_cancel_is_passed_on_while_the_call_runs(folder: Path, run: Run) -> No
     async def main() -> None:
         bureau = Bureau()
         async with opened(folder) as store, pooled(store, bureau) as pool:
-            await pool.submit(asked := asked_of())
-            await bureau.asked.get()
-            assert (await pool.cancel(asked.id, None)).job.state is State.CANCELLED
+            assert (await cancelled(pool, bureau)).job.state is State.CANCELLED
             assert await bureau.abandoned.get() == "bureau-1"
             await pool.drain(0)
             assert (bureau.abandoned.empty(), standing(folder)) == (True, [])
@@ -291,9 +297,7 @@ def test_what_is_saved_after_the_cancel_is_abandoned_all_the_same(folder: Path, 
     async def main() -> None:
         bureau = Thorough()
         async with opened(folder) as store, pooled(store, bureau) as pool:
-            await pool.submit(asked := asked_of())
-            await bureau.asked.get()
-            await pool.cancel(asked.id, None)
+            asked = (await cancelled(pool, bureau)).job
             assert await bureau.abandoned.get() == "bureau-1"
             assert standing(folder) == []
             assert (await found(store, asked.id)).job.state is State.CANCELLED
@@ -346,9 +350,7 @@ def test_a_stop_waits_for_a_vendor_that_is_being_told(folder: Path, run: Run) ->
         bureau = Bureau()
         bureau.patient.clear()
         async with opened(folder) as store, pooled(store, bureau) as pool:
-            await pool.submit(asked := asked_of())
-            await bureau.asked.get()
-            await pool.cancel(asked.id, None)
+            await cancelled(pool, bureau)
             await bureau.abandoned.get()
             draining = asyncio.create_task(pool.drain(0))
             await asyncio.wait([draining], timeout=0.05)
@@ -369,9 +371,7 @@ def test_a_stop_does_not_wait_for_ever_for_a_vendor_that_is_being_told(
         bureau = Bureau()
         bureau.patient.clear()
         async with opened(folder) as store, pooled(store, bureau) as pool:
-            await pool.submit(asked := asked_of())
-            await bureau.asked.get()
-            await pool.cancel(asked.id, None)
+            await cancelled(pool, bureau)
             await pool.drain(0)
         assert "was not told in time" in caplog.text
 
@@ -388,9 +388,7 @@ def test_a_stop_has_one_patience_for_all_that_are_to_be_told(
         bureau.patient.clear()
         async with opened(folder) as store, pooled(store, bureau) as pool:
             for _ in range(3):
-                await pool.submit(asked := asked_of())
-                await bureau.asked.get()
-                await pool.cancel(asked.id, None)
+                await cancelled(pool, bureau)
             await bureau.abandoned.get()
             monkeypatch.setattr(unwanted, "_PATIENCE_SECONDS", 0.01)
             await pool.drain(0)
@@ -410,9 +408,7 @@ def test_a_vendor_that_does_not_listen_for_a_moment_is_told_again(refusal: CallF
     async def main() -> None:
         bureau = Busy()
         async with opened(folder) as store, pooled(store, bureau) as pool:
-            await pool.submit(asked := asked_of())
-            await bureau.asked.get()
-            await pool.cancel(asked.id, None)
+            await cancelled(pool, bureau)
             await pool.drain(0)
             assert (bureau.abandoned.qsize(), standing(folder)) == (3, [])
 

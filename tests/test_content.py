@@ -22,7 +22,7 @@ from coatcheck.schemas import v1
 
 from .clients import ECHO, Answer, Client, client
 from .servers import Answer as Answering
-from .servers import Upstream
+from .servers import Upstream, listening
 from .uploads import kept, none_kept, until
 
 Run = Callable[[Awaitable[Any]], Any]
@@ -77,18 +77,11 @@ def test_a_file_takes_the_place_of_its_placeholder(folder: Path, run: Run, size:
     async def main() -> None:
         app = web.Application()
         app.router.add_get("/", handle)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            async with aiohttp.ClientSession() as session:
-                url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-                for method in ("HEAD", "GET"):
-                    async with session.request(method, url) as response:
-                        text, length = await response.read(), int(response.headers["Content-Length"])
-                        assert len(text) == (length if method == "GET" else 0)
-        finally:
-            await runner.cleanup()
+        async with listening(app) as url, aiohttp.ClientSession() as session:
+            for method in ("HEAD", "GET"):
+                async with session.request(method, url) as response:
+                    text, length = await response.read(), int(response.headers["Content-Length"])
+                    assert len(text) == (length if method == "GET" else 0)
         encoded = base64.b64encode(content).decode() or None
         assert orjson.loads(text) == {**result, "b": [encoded, {"c": encoded}]}
 

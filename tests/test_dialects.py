@@ -1,19 +1,11 @@
 """In whose words errors are said: by the route, and where there is none, by the path."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp import web
 
-from coatcheck.app import create_app
-from coatcheck.handlers.gateway import GATEWAY
-
-from .clients import ECHO, Answer, Client, client
-from .servers import Served
+from .clients import Answer, client, embedded
 
 BIFROST = {"is_bifrost_error", "status_code", "error", "extra_fields"}
 OPENAI = {"error"}
@@ -50,23 +42,6 @@ def said_as(answer: Answer, keys: set[str]) -> None:
         assert answer.headers["request-id"] == error["request_id"] == answer.headers["x-request-id"]
 
 
-@asynccontextmanager
-async def mounted(folder: Path, prefix: str) -> AsyncIterator[Client]:
-    """A client of a gateway under a prefix of another application."""
-    root = web.Application()
-    app = create_app({"providers": ECHO, "jobs": {"shutdown_grace_seconds": 0}}, data=folder)
-    root.add_subapp(prefix, app)
-    runner = web.AppRunner(root, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        async with aiohttp.ClientSession() as session:
-            url = f"http://127.0.0.1:{runner.addresses[0][1]}{prefix}"
-            yield Client(session, Served(url, app[GATEWAY], app), {})
-    finally:
-        await runner.cleanup()
-
-
 def test_a_path_at_which_there_is_nothing_is_answered_as_its_clients_expect(folder: Path, run: Any) -> None:
     async def main() -> None:
         async with client(folder) as c:
@@ -82,7 +57,7 @@ def test_a_path_at_which_there_is_nothing_is_answered_as_its_clients_expect(fold
 @pytest.mark.parametrize("prefix", ["/ai", "/openai", "/anthropic/v1"])
 def test_where_the_application_is_mounted_makes_no_difference(folder: Path, run: Any, prefix: str) -> None:
     async def main() -> None:
-        async with mounted(folder, prefix) as c:
+        async with embedded(folder, prefix) as c:
             for path, keys in NOWHERE:
                 answer = await c.ask("POST", path, {})
                 assert answer.status == 404

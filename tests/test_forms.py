@@ -17,7 +17,7 @@ from coatcheck.handlers.gateway import GATEWAY
 
 from .clients import ECHO, Answer, Client, client, form, request
 from .jobs import rows
-from .servers import ServerProcess
+from .servers import ServerProcess, listening
 from .uploads import END, TRANSCRIBE, field, kept, none_kept, until, uploading
 
 Run = Callable[[Awaitable[Any]], Any]
@@ -315,19 +315,13 @@ def test_an_application_that_cancels_its_handlers_leaves_nothing(folder: Path, r
         app = create_app({"providers": ECHO}, data=folder)
         root = web.Application()
         root.add_subapp("/ai", app)
-        runner = web.AppRunner(root, handler_cancellation=True)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with listening(root, handler_cancellation=True) as url:
             async with uploading(url, len(BEGUN) + 5_000, "/ai" + TRANSCRIBE) as upload:
                 await upload.send(BEGUN)
                 await until(lambda: kept(folder))
                 upload.abort()
                 await none_kept(folder)
             assert rows(folder / "coatcheck.db", "SELECT 1 FROM job") == []
-        finally:
-            await runner.cleanup()
 
     run(main())
 

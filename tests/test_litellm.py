@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -273,13 +273,20 @@ def test_a_server_that_is_not_there_was_never_connected(library: Vendors) -> Non
     assert library.seen == []
 
 
-def test_a_cancel_closes_the_connection_and_the_process_goes_on(library: Vendors, folder: Path) -> None:
+def hanging() -> tuple[Callable[[Seen], Awaitable[web.StreamResponse]], asyncio.Event]:
+    """An answer that never comes, and what is set once it is asked for."""
     asked_for = asyncio.Event()
 
     async def hang(_seen: Seen) -> web.StreamResponse:
         asked_for.set()
         await asyncio.Event().wait()
         raise AssertionError
+
+    return hang, asked_for
+
+
+def test_a_cancel_closes_the_connection_and_the_process_goes_on(library: Vendors, folder: Path) -> None:
+    hang, asked_for = hanging()
 
     async def main() -> None:
         provider = library.provider("openai")
@@ -302,12 +309,7 @@ def test_a_cancel_closes_the_connection_and_the_process_goes_on(library: Vendors
 
 def test_a_call_that_the_library_cannot_stop_ends_with_its_process(library: Vendors) -> None:
     """Of some vendors the library waits for the answer in a thread."""
-    asked_for = asyncio.Event()
-
-    async def hang(_seen: Seen) -> web.StreamResponse:
-        asked_for.set()
-        await asyncio.Event().wait()
-        raise AssertionError
+    hang, asked_for = hanging()
 
     async def main() -> None:
         provider = library.provider("petals")

@@ -16,6 +16,7 @@ from coatcheck.handlers import catalogue
 from coatcheck.schemas import models
 
 from .clients import ECHO, client
+from .servers import listening
 from .vendor_clients import PREFIXES, anthropic_client, openai_client
 
 
@@ -33,13 +34,8 @@ class Shop:
     async def served(self) -> AsyncIterator[str]:
         app = web.Application()
         app.router.add_get("/v1/models", self._list)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01, handler_cancellation=True)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        finally:
-            await runner.cleanup()
+        async with listening(app, shutdown_timeout=0.01, handler_cancellation=True) as url:
+            yield f"{url}/v1"
 
     async def _list(self, _: web.Request) -> web.StreamResponse:
         self.asked += 1

@@ -1,6 +1,6 @@
 """Several keys of one provider, against a real server that likes some of them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,8 +19,6 @@ from .upstreams import call, failed, serving
 ENVIRON = {"A": "first-key-aaaa", "B": "second-key-bbbb", "C": "third-key-cccc"}
 #: The first in the table is the first to be asked.
 FIRST = 1e9
-
-Answers = Callable[[str], web.Response]
 
 
 def keys(*names: str, **more: Any) -> tuple[KeyOptions, ...]:

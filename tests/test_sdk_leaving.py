@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,9 @@ import aiohttp
 import openai
 import orjson
 import pytest
-from aiohttp import web
 
-from coatcheck.app import create_app
-from coatcheck.handlers.gateway import GATEWAY
-
-from .clients import Client, client, request
-from .servers import Served, ServerProcess, Upstream, gateway, never
+from .clients import Client, client, embedded, request
+from .servers import ServerProcess, Upstream, gateway, never
 from .vendor_clients import to_openai
 
 HELLO: Any = [{"role": "user", "content": "hello"}]
@@ -209,25 +205,14 @@ def test_a_client_that_goes_while_it_uploads_leaves_no_job(folder: Path, run: An
     run(main())
 
 
-@asynccontextmanager
-async def embedded(folder: Path, up: Upstream) -> AsyncIterator[Client]:
+def cancelling(folder: Path, up: Upstream) -> AbstractAsyncContextManager[Client]:
     """A client of an application whose server cancels handlers when their client goes."""
-    providers = {"up": {"kind": "openai", "base_url": up.url}}
-    app = create_app({"providers": providers, "jobs": {"shutdown_grace_seconds": 0}}, data=folder)
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        async with aiohttp.ClientSession() as session:
-            url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            yield Client(session, Served(url, app[GATEWAY], app), {})
-    finally:
-        await runner.cleanup()
+    return embedded(folder, providers={"up": {"kind": "openai", "base_url": up.url}}, handler_cancellation=True)
 
 
 def test_an_application_that_cancels_handlers_cancels_the_job(folder: Path, run: Any) -> None:
     async def main() -> None:
-        async with Upstream(never) as up, embedded(folder, up) as c:
+        async with Upstream(never) as up, cancelling(folder, up) as c:
             caller = Caller(c.served.url, CHAT, "up/gpt", {})
             await up.asked.get()
             caller.close()
@@ -248,7 +233,7 @@ async def locked(other: sqlite3.Connection, c: Client) -> None:
 
 def test_a_job_is_given_up_that_is_not_even_there_when_its_handler_is_cancelled(folder: Path, run: Any) -> None:
     async def main() -> None:
-        async with Upstream(never) as up, embedded(folder, up) as c:
+        async with Upstream(never) as up, cancelling(folder, up) as c:
             gateway = c.served.gateway
             with closing(sqlite3.connect(folder / "coatcheck.db", isolation_level=None, timeout=0)) as other:
                 await locked(other, c)

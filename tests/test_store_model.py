@@ -1,19 +1,16 @@
 """The store against a model in plain Python: random arrows, stale attempts, cancels, sweeps and restarts."""
 
 import asyncio
-import shutil
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import Bundle, MultipleResults, invariant, multiple, rule
 
 from coatcheck.engine.jobs import ENDED, SECOND, Job, Release, State, Submission
-from coatcheck.engine.store import Store
 
-from .jobs import TERMINAL, Hands, add, completed, failed, rows, submission
+from .jobs import TERMINAL, add, completed, failed, rows, submission
+from .machines import OnStore
 
 OWNERS = ("key:alice", "key:bob")
 LANES = ("fast", "slow")
@@ -53,28 +50,14 @@ class Model:
         self.story.append(state)
 
 
-class StoreMachine(RuleBasedStateMachine):
+class StoreMachine(OnStore):
     attempts: Bundle[Job] = Bundle("attempts")
 
-    @initialize()
-    def open(self) -> None:
-        shm = Path("/dev/shm")
-        self.folder = Path(tempfile.mkdtemp(prefix="coatcheck-test-", dir=shm if shm.is_dir() else None))
-        self.runner = asyncio.Runner()
-        self.hands = Hands()
+    def __init__(self) -> None:
+        super().__init__()
         self.jobs: dict[str, Model] = {}
         self.gone: list[str] = []
         self.submitted = 0
-        self.store = self.runner.run(self._open())
-
-    async def _open(self) -> Store:
-        return await Store.open(self.folder / "coatcheck.db", clock=self.hands.clock)
-
-    def teardown(self) -> None:
-        if hasattr(self, "store"):
-            self.runner.run(self.store.close())
-            self.runner.close()
-            shutil.rmtree(self.folder)
 
     @rule(
         owner=st.sampled_from(OWNERS),
@@ -221,7 +204,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.runner.run(self.store.close())
-        self.store = self.runner.run(self._open())
+        self.store = self.runner.run(self.opened())
 
     @invariant()
     def every_job_is_as_it_ought_to_be(self) -> None:

@@ -102,7 +102,9 @@ def test_nobody_is_an_admin_by_token_unless_a_claim_is_named(folder: Path, run: 
     run(main())
 
 
-NOW = int(time.time())
+def now(seconds: int = 0) -> int:
+    """So many seconds from now, as claims count them; asked when a test runs, which may be long after its import."""
+    return int(time.time()) + seconds
 
 
 def encoded(part: bytes) -> str:
@@ -111,7 +113,7 @@ def encoded(part: bytes) -> str:
 
 def forged() -> str:
     head, _, signature = token().split(".")
-    claims = orjson.dumps({"iss": ISSUER, "sub": "root", "aud": "coatcheck", "exp": NOW + 3600})
+    claims = orjson.dumps({"iss": ISSUER, "sub": "root", "aud": "coatcheck", "exp": now(3600)})
     return f"{head}.{encoded(claims)}.{signature}"
 
 
@@ -131,13 +133,13 @@ def confused() -> str:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: token(exp=NOW - 60), "it has expired"),
+        (lambda: token(exp=now(-60)), "it has expired"),
         (lambda: token(exp=None), "it has no exp"),
         (lambda: token(exp="soon"), "its exp is not a number of seconds"),
         (lambda: token(exp=float("inf")), "its exp is not a number of seconds"),
         (lambda: token(exp=True), "its exp is not a number of seconds"),
-        (lambda: token(nbf=NOW + 600), "it is not valid yet (nbf)"),
-        (lambda: token(iat=NOW + 600), "it was issued in the future (iat)"),
+        (lambda: token(nbf=now(600)), "it is not valid yet (nbf)"),
+        (lambda: token(iat=now(600)), "it was issued in the future (iat)"),
         (lambda: token(aud="other"), "it is for another audience"),
         (lambda: token(aud=None), "it has no aud"),
         (lambda: token(iss="https://evil.example.com/"), "it is of another issuer"),

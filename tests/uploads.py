@@ -63,10 +63,6 @@ class Upload:
         """Breaks off without a word."""
         self._writer.transport.abort()
 
-    def half_close(self) -> None:
-        """Sends nothing more, and waits for the answer."""
-        self._writer.write_eof()
-
 
 @asynccontextmanager
 async def uploading(

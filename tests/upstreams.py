@@ -14,6 +14,7 @@ from coatcheck.engine.errors import CallFailed
 from coatcheck.providers.openai.provider import OpenAIOptions, OpenAIProvider
 
 from .clients import REQUESTS
+from .servers import listening
 
 SECRET = "sk-live-0123456789abcdef"
 
@@ -35,13 +36,8 @@ async def serving(handle: Handle) -> AsyncIterator[str]:
     """The base address of a server that answers with `handle`."""
     app = web.Application(client_max_size=2**30)
     app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.01)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1"
-    finally:
-        await runner.cleanup()
+    async with listening(app, shutdown_timeout=0.01) as url:
+        yield f"{url}/api/v1"
 
 
 @asynccontextmanager

@@ -3,26 +3,25 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import orjson
 
 from ...engine.calls import Call, Offer, Reply
-from ...engine.errors import CallFailed, Refused, Unusable
+from ...engine.errors import CallFailed, Unusable
 from ..http import Door, HttpOptions
-from ..responses_request import chat_request, in_terms_of
+from ..moments import seconds
+from ..responses_request import as_chat
 from ..responses_result import response
-from ..streams import is_stream, read_stream
-from ..upstream import brief, stream_failure
-from ..vendor import Vendor
+from ..streams import ask_stream
+from ..upstream import stream_failure
+from ..vendor import Vendor, told
 from .messages import FORMAT
 from .reply import completion, usage
 from .request import messages_request
 from .stream import Message
 
 OPERATIONS = ("chat/completions", "responses")
-_PING_SECONDS = 10.0
 _MOST_MODELS = "1000"
 #: The status that an error has whose kind is told alone.
 _STATUSES = {
@@ -65,8 +64,7 @@ class AnthropicProvider(Vendor):
         self._options = options
 
     async def ping(self) -> str:
-        count = len(await self._listed())
-        return f"answers, {count} model{'' if count == 1 else 's'}"
+        return told(await self._listed())
 
     async def offers(self) -> Sequence[Offer]:
         return [
@@ -74,55 +72,42 @@ class AnthropicProvider(Vendor):
                 id=model["id"],
                 operations=OPERATIONS,
                 about=str(model.get("display_name") or ""),
-                created=_seconds(model.get("created_at")),
+                created=seconds(model.get("created_at")),
             )
             for model in await self._listed()
         ]
 
     async def execute(self, call: Call) -> Reply:
         if call.operation == "responses":
-            chat, places = chat_request(call.request, FORMAT)
-            with in_terms_of(places):
+            with as_chat(call.request, FORMAT) as chat:
                 body = messages_request(chat, call.model, self._options.max_tokens)
         else:
             body = messages_request(call.request, call.model, self._options.max_tokens)
         return self._reply(call, await self._message(call, body))
 
     async def _message(self, call: Call, body: dict[str, Any]) -> dict[str, Any]:
-        url, headers = self.door.url("messages"), {}
-        if self._options.stream:
+        streams, most = self._options.stream, self._options.max_answer_bytes
+        if streams:
             body["stream"] = True
-            # The next call would run into a connection that is closed unannounced.
-            headers["Connection"] = "close"
-        async with self.door.open("POST", url, call=call, json=body, headers=headers) as response:
-            if is_stream(response):
-                most = self._options.max_answer_bytes
-                return await read_stream(self._name, call, response, most, Message(self._failure))
-            return self.door.parsed(await self.door.read(response))
+        url, message = self.door.url("messages"), Message(self._failure)
+        return await ask_stream(self.door, url, call, body, message, most, streams=streams)
 
     def _failure(self, said: dict[str, Any]) -> CallFailed:
         """The error that a stream ends with."""
         failed = stream_failure(self._name, orjson.dumps(said), self.door.secrets)
-        told = said.get("error")
-        kind = told.get("type") if isinstance(told, dict) else None
+        error = said.get("error")
+        kind = error.get("type") if isinstance(error, dict) else None
         if kind not in _STATUSES:
             return failed
         return CallFailed(failed.message, status=_STATUSES[kind], type=kind, upstream=failed.upstream)
 
     async def _listed(self) -> list[dict[str, Any]]:
         """The models that answer; the vendor also lists those that no longer do."""
-        url = self.door.url("models", limit=_MOST_MODELS)
-        models = (await self.door.ask("GET", url, timeout_seconds=_PING_SECONDS)).get("data")
-        if not isinstance(models, list):
-            raise Unusable(f"provider {self._name} answered with something that is not a list of models")
-        known = (model for model in models if isinstance(model, dict) and isinstance(model.get("id"), str))
-        return [model for model in known if model.get("lifecycle") != "retired"]
+        listed = await self.listing(self.door.url("models", limit=_MOST_MODELS), "data", "id")
+        return [model for model in listed if model.get("lifecycle") != "retired"]
 
     def _reply(self, call: Call, answer: dict[str, Any]) -> Reply:
-        told = answer.get("error")
-        if isinstance(told, dict):
-            message = brief(str(told.get("message", "an error")), self.door.secrets)
-            raise Refused(f"provider {self._name} answered 200 with an error: {message}")
+        self.door.check(answer)
         try:
             result = completion(answer)
             counted = usage(answer)
@@ -131,10 +116,3 @@ class AnthropicProvider(Vendor):
         if call.operation == "responses":
             result = response(call.request, result)
         return Reply(result=orjson.dumps(result), model=result["model"], usage=counted)
-
-
-def _seconds(moment: object) -> int:
-    try:
-        return max(int(datetime.fromisoformat(str(moment)).timestamp()), 0)
-    except (ValueError, OverflowError):
-        return 0

@@ -20,7 +20,7 @@ from ..http import Door, HttpOptions
 from ..polling import ANSWER_SECONDS, GONE, poll, unlaunched
 from ..upstream import brief
 from ..vendor import Vendor
-from .transcripts import SUBTITLES, result, transcript_request, wants_sentences, wave_head
+from .transcripts import SUBTITLES, raw_head, result, transcript_request, wants_sentences
 
 OPERATION = "audio/transcriptions"
 #: What is offered where the configuration names no models.
@@ -105,7 +105,7 @@ class AssemblyAIProvider(Vendor):
         return {"id": self._word(launched, "id")}
 
     async def _uploaded(self, call: Call, file: File) -> str:
-        head = wave_head(call, file)
+        head = raw_head(call, file)
         total = len(head) + file.size_bytes
 
         async def body() -> AsyncIterator[bytes]:

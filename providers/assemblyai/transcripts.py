@@ -1,6 +1,5 @@
 """Between OpenAI's transcriptions and AssemblyAI's transcripts: what is asked, and what becomes of the answer."""
 
-import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -9,6 +8,7 @@ import orjson
 
 from ...engine.calls import Call, File
 from ..refusals import invalid, unsupported
+from ..waves import wave_head
 
 #: Formats that the vendor makes itself.
 SUBTITLES = ("srt", "vtt")
@@ -27,7 +27,7 @@ _OLDER = frozenset({"best", "nano", "slam-1", "universal"})
 _LANGUAGES = {"en_gb": "en_uk"}
 
 _RAW = "pcm_s16le_16"
-_RAW_RATE, _RAW_SAMPLE_BYTES = 16_000, 2
+_RAW_RATE = 16_000
 _MAX_WAVE_BYTES = 2**32 - 1
 
 
@@ -54,17 +54,14 @@ def transcript_request(call: Call) -> dict[str, Any]:
     return {**asked, **more}
 
 
-def wave_head(call: Call, file: File) -> bytes:
+def raw_head(call: Call, file: File) -> bytes:
     """What makes a WAVE file of raw samples, where the request says that they are; nothing otherwise."""
     if call.request.get("file_format") != _RAW:
         return b""
     size = file.size_bytes
     if size + 36 > _MAX_WAVE_BYTES:
         raise invalid("The file is too long for raw samples.", "file")
-    rate = _RAW_RATE * _RAW_SAMPLE_BYTES
-    kind = struct.pack("<HHIIHH", 1, 1, _RAW_RATE, rate, _RAW_SAMPLE_BYTES, 8 * _RAW_SAMPLE_BYTES)
-    head = b"WAVEfmt " + struct.pack("<I", len(kind)) + kind + b"data" + struct.pack("<I", size)
-    return b"RIFF" + struct.pack("<I", len(head) + size) + head
+    return wave_head(size, _RAW_RATE)
 
 
 def wants_sentences(call: Call, transcript: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from ...engine.blobs import Blob
 from ...engine.calls import Call, File, Reply
 from ..data_urls import data_url
 from ..refusals import invalid
+from ..waves import wave_head
 
 #: Of a second; a tone of 400 Hz takes 20 samples.
 _SAMPLES = 8000
@@ -32,7 +33,7 @@ async def speech(call: Call) -> Reply:
     if call.request.get("response_format") == "pcm":
         blob = await _kept(call, "audio/pcm", samples)
     else:
-        blob = await _kept(call, "audio/wav", _wav(samples))
+        blob = await _kept(call, "audio/wav", wave_head(len(samples), _SAMPLES) + samples)
     return _reply(call, {"audio": blob.placeholder}, blob)
 
 
@@ -112,16 +113,6 @@ async def _kept(call: Call, media_type: str, content: bytes) -> Blob:
 
 def _reply(call: Call, result: dict[str, Any], *files: Blob) -> Reply:
     return Reply(result=orjson.dumps(result), model=call.model, cost=0, files=files)
-
-
-def _wav(samples: bytes) -> bytes:
-    """16 bits, one channel."""
-    format = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, _SAMPLES, _SAMPLES * 2, 2, 16)
-    return struct.pack("<4sI4s", b"RIFF", 36 + len(samples), b"WAVE") + format + b"data" + _length(samples) + samples
-
-
-def _length(samples: bytes) -> bytes:
-    return struct.pack("<I", len(samples))
 
 
 def _png(colour: bytes) -> bytes:

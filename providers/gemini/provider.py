@@ -14,11 +14,11 @@ import orjson
 from ...engine.calls import Call, Offer, Reply
 from ...engine.errors import CallFailed, Unusable
 from ..http import Door, HttpOptions
-from ..responses_request import chat_request, in_terms_of
+from ..responses_request import as_chat
 from ..responses_result import response
-from ..streams import is_stream, read_stream
+from ..streams import ask_stream
 from ..upstream import stream_failure
-from ..vendor import Vendor
+from ..vendor import Vendor, told
 from . import images
 from .contents import FORMAT
 from .embeddings import embedding_request, embeddings
@@ -31,7 +31,6 @@ from .stream import Answer
 from .usage import plain_usage, usage
 
 OPERATIONS = ("chat/completions", "responses", "embeddings", "audio/speech", "images/generations", "images/edits")
-_PING_SECONDS = 10.0
 _MOST_MODELS = "1000"
 #: Larger content is decoded off the loop.
 _MUCH_BASE64 = 262_144
@@ -59,21 +58,14 @@ class GeminiProvider(Vendor):
         self._options = options
 
     async def ping(self) -> str:
-        count = len(await self.offers())
-        return f"answers, {count} model{'' if count == 1 else 's'}"
+        return told(await self.offers())
 
     async def offers(self) -> Sequence[Offer]:
-        url = self.door.url("models", pageSize=_MOST_MODELS)
-        models = (await self.door.ask("GET", url, timeout_seconds=_PING_SECONDS)).get("models")
-        if not isinstance(models, list):
-            raise Unusable(f"provider {self._name} answered with something that is not a list of models")
         found = []
-        for model in models:
-            if isinstance(model, dict) and isinstance(model.get("name"), str):
-                name = model["name"].removeprefix("models/")
-                can = operations(name, model.get("supportedGenerationMethods") or [])
-                if can:
-                    found.append(Offer(id=name, operations=can, about=str(model.get("displayName") or "")))
+        for model in await self.listing(self.door.url("models", pageSize=_MOST_MODELS), "models", "name"):
+            name = model["name"].removeprefix("models/")
+            if can := operations(name, model.get("supportedGenerationMethods") or []):
+                found.append(Offer(id=name, operations=can, about=str(model.get("displayName") or "")))
         return found
 
     async def execute(self, call: Call) -> Reply:
@@ -87,8 +79,7 @@ class GeminiProvider(Vendor):
 
     async def _chat(self, call: Call) -> Reply:
         if call.operation == "responses":
-            chat, places = chat_request(call.request, FORMAT)
-            with in_terms_of(places):
+            with as_chat(call.request, FORMAT) as chat:
                 body = content_request(chat, call.model)
         else:
             body = content_request(call.request, call.model)
@@ -173,13 +164,8 @@ class GeminiProvider(Vendor):
 
     async def _stream(self, call: Call, body: dict[str, Any]) -> dict[str, Any]:
         url = self.door.url("models", f"{call.model}:streamGenerateContent", alt="sse")
-        # The next call would run into a connection that is closed unannounced.
-        headers = {"Connection": "close"}
-        async with self.door.open("POST", url, call=call, json=body, headers=headers) as response:
-            if is_stream(response):
-                most = self._options.max_answer_bytes
-                return await read_stream(self._name, call, response, most, Answer(self._failure))
-            return self.door.parsed(await self.door.read(response))
+        most = self._options.max_answer_bytes
+        return await ask_stream(self.door, url, call, body, Answer(self._failure), most)
 
     def _failure(self, said: dict[str, Any]) -> CallFailed:
         return understood(stream_failure(self._name, orjson.dumps(said), self.door.secrets))

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..refusals import unsupported
+from ..waves import SAMPLE_BYTES, wave_head
 from .models import speaks_by_turns
 
 FORMATS = ("wav", "pcm")
 _RATE = re.compile(r"rate=(\d{4,6})", re.ASCII)
 _DEFAULT_RATE = 24_000
-_SAMPLE_BYTES = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,13 +23,11 @@ class Sound:
 
     @property
     def seconds(self) -> float:
-        return len(self.samples) / (_SAMPLE_BYTES * self.rate)
+        return len(self.samples) / (SAMPLE_BYTES * self.rate)
 
     def head(self) -> bytes:
         """What makes a WAV file of the samples that follow it."""
-        size = len(self.samples)
-        form = struct.pack("<IHHIIHH", 16, 1, 1, self.rate, self.rate * _SAMPLE_BYTES, _SAMPLE_BYTES, 16)
-        return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + form + b"data" + struct.pack("<I", size)
+        return wave_head(len(self.samples), self.rate)
 
 
 def speech_request(request: dict[str, Any], model: str) -> dict[str, Any]:

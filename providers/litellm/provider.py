@@ -13,8 +13,9 @@ import orjson
 
 from ...engine.calls import Call, CallPolicy, Offer, Reply, Usage
 from ...engine.errors import CallFailed, Interrupted, NotConfigured, Unusable
-from ..options import NotSet, ProviderOptions
-from ..responses_request import chat_request, in_terms_of
+from ..http import SHORTEST_SECRET
+from ..options import ProviderOptions, variable
+from ..responses_request import as_chat
 from ..responses_result import response
 from ..workers.connection import Recipe
 from ..workers.process import Worker
@@ -26,8 +27,6 @@ _MISSING = "Providers of kind litellm need the package litellm: run `pip install
 _VENDOR = re.compile(r"[a-z0-9_-]+", re.ASCII)
 #: What would lead a path elsewhere: the library puts models into addresses as they are.
 _ASTRAY = re.compile(r"[?#%\\\x00-\x1f\x7f]|(?:^|/)\.{1,2}(?:/|$)")
-#: A shorter value is a word, not a secret.
-_SHORTEST_SECRET = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +64,11 @@ class LiteLLMProvider:
             raise ValueError(f"operations: {', '.join(sorted(unknown))} is not one of {', '.join(OPERATIONS)}")
         if not _VENDOR.fullmatch(options.vendor):
             raise ValueError(f"vendor: {options.vendor!r} is not a vendor's name")
-        hidden = {key: _value(f"params_env.{key}", env, environ) for key, env in options.params_env.items()}
+        hidden = {key: variable(f"params_env.{key}", env, environ) for key, env in options.params_env.items()}
         if options.api_key_env is not None:
-            hidden["api_key"] = _value("api_key_env", options.api_key_env, environ)
+            hidden["api_key"] = variable("api_key_env", options.api_key_env, environ)
         #: What must not be kept of an error.
-        self._secrets = [value for value in hidden.values() if len(value) >= _SHORTEST_SECRET]
+        self._secrets = [value for value in hidden.values() if len(value) >= SHORTEST_SECRET]
         # The vendor is asked once: whether it is asked again is for the pool to say.
         self._fixed: dict[str, Any] = {
             **options.params,
@@ -123,8 +122,7 @@ class LiteLLMProvider:
             raise NotConfigured(f"The provider {self._name} {why}.")
         if call.operation != "responses":
             return await self._asked(call)
-        chat, places = chat_request(call.request, "litellm")
-        with in_terms_of(places):
+        with as_chat(call.request, "litellm") as chat:
             reply = await self._asked(replace(call, operation="chat/completions", request=chat))
         try:
             made = response(call.request, _detailed(orjson.loads(reply.result)))
@@ -173,10 +171,3 @@ def _detailed(completion: dict[str, Any]) -> dict[str, Any]:
     for name, part in (("prompt_tokens_details", "cached_tokens"), ("completion_tokens_details", "reasoning_tokens")):
         usage[name] = {part: 0, **(usage.get(name) or {})}
     return completion
-
-
-def _value(where: str, env: str, environ: Mapping[str, str]) -> str:
-    value = environ.get(env, "").strip()
-    if not value:
-        raise NotSet(where, env)
-    return value

@@ -2,15 +2,12 @@
 
 import base64
 import io
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
-import orjson
-
 from ..media_types import image_type, sound_type
+from ..prices import picodollars
 from ..workers.task import Task
-
-_PICODOLLARS = 10**12
 
 
 def shaped(operation: str, request: dict[str, Any], answer: Any, task: Task) -> dict[str, Any]:
@@ -67,11 +64,7 @@ def cost_of(litellm: Any, operation: str, arguments: dict[str, Any], answer: Any
     # Of what has no price, the library says 0.
     if isinstance(cost, bool) or not isinstance(cost, int | float) or cost <= 0:
         return None
-    return int((Decimal(repr(cost)) * _PICODOLLARS).to_integral_value())
-
-
-def rendered(result: dict[str, Any]) -> bytes:
-    return orjson.dumps(result)
+    return picodollars(Fraction(repr(cost)))
 
 
 def _ranked(result: dict[str, Any], request: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ import importlib
 import io
 import itertools
 import os
-import signal
 import sys
 import threading
 import time
@@ -26,10 +25,9 @@ import orjson
 from ...engine.calls import Usage
 from ...engine.errors import NotConfigured
 from ..usage import usage_of
-from ..workers.frames import describe
-from ..workers.gateway import Gateway
+from ..workers.gateway import run
 from ..workers.task import Cancelled, Task
-from .results import cost_of, rendered, shaped
+from .results import cost_of, shaped
 
 #: How often a call looks whether it was cancelled, and the process whether it is still of use.
 _LOOK_SECONDS = 0.05
@@ -154,7 +152,7 @@ class Library:
                 return self._failed(error)
         try:
             result = shaped(operation, request, answer, task)
-            body = rendered(result)
+            body = orjson.dumps(result)
         except Cancelled:
             raise
         except Exception as error:
@@ -259,29 +257,8 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return found
 
 
-class _Gateway(Gateway):
-    @property
-    def idle(self) -> bool:
-        return not self._tasks
-
-
 def main(_family: str, arguments: str) -> None:
-    # A stop is the gateway's to handle: it lets running calls end, and then closes the pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # The library prints: the frames get a file descriptor of their own, and the prints go to the log.
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    gateway = _Gateway(output)
-    try:
-        library = Library(**orjson.loads(arguments), idle=lambda: gateway.idle)
-    except NotConfigured as failure:
-        gateway.send({"failed": describe(failure)})
-        return
-    gateway.send({"ready": True})
-    gateway.serve(library, sys.stdin.buffer)
-    # Threads may be at work on calls that nobody waits for.
-    os._exit(0)
+    run(lambda gateway: Library(**orjson.loads(arguments), idle=lambda: gateway.idle))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from ..workers.task import refusal
+from ..refusals import refusal
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 

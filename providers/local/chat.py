@@ -12,9 +12,10 @@ from typing import Any
 import orjson
 import xllamacpp
 
-from ..responses_request import chat_request, in_terms_of
+from ..refusals import refusal
+from ..responses_request import as_chat
 from ..responses_result import response
-from ..workers.task import Task, refusal
+from ..workers.task import Task
 from .generation import Generation, sampling
 from .messages import messages
 from .tools import Toolbox, tool_call, toolbox
@@ -112,8 +113,7 @@ class ChatModel:
         for index, tool in enumerate(request.get("tools") or ()):
             if tool.get("type") != "function":
                 raise refusal(f"Local models have no tool of type {tool.get('type')}.", f"tools[{index}]")
-        chat, places = chat_request(request, _THOUGHTS)
-        with in_terms_of(places):
+        with as_chat(request, _THOUGHTS) as chat:
             return response(request, self._chat(chat, task))
 
 

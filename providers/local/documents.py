@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 import pypdfium2
 from PIL import Image
 
-from ..workers.task import refusal
+from ..refusals import refusal
 from .pictures import opened
 
 _DATA = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)

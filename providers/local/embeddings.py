@@ -9,7 +9,8 @@ import numpy as np
 import onnxruntime
 import orjson
 
-from ..workers.task import Task, refusal
+from ..refusals import refusal
+from ..workers.task import Task
 from .wordpiece import WordPiece
 
 _DIMENSIONS = 384

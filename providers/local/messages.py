@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ...engine.errors import CallFailed
+from ..refusals import invalid, unreadable
 
 _TEXTS = frozenset({"text", "refusal"})
 _ROLES = {"developer": "system", "function": "tool"}
@@ -26,13 +26,7 @@ def _message(message: dict[str, Any], where: str) -> dict[str, Any]:
 def _tool_call(call: dict[str, Any], where: str, number: int) -> dict[str, Any]:
     function = call.get("function") or {}
     if not isinstance(name := function.get("name"), str):
-        raise CallFailed(
-            "A tool call in a message needs the name of its function.",
-            status=400,
-            type="invalid_request_error",
-            code="invalid_value",
-            param=f"{where}.function.name",
-        )
+        raise invalid("A tool call in a message needs the name of its function.", f"{where}.function.name")
     return {
         "id": call.get("id") or f"call_{number}",
         "type": "function",
@@ -49,12 +43,8 @@ def _text(content: Any, where: str) -> str:
     for index, block in enumerate(content):
         kind = block.get("type")
         if kind not in _TEXTS:
-            raise CallFailed(
-                f"Local models read text only: a block of type {kind} cannot be used.",
-                status=400,
-                type="invalid_request_error",
-                code="unsupported_content",
-                param=f"{where}.content[{index}]",
+            raise unreadable(
+                f"Local models read text only: a block of type {kind} cannot be used.", f"{where}.content[{index}]"
             )
         texts.append(block.get(kind) or "")
     return "\n".join(texts)

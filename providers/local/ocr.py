@@ -12,7 +12,8 @@ import orjson
 import rapidocr
 from PIL import Image
 
-from ..workers.task import Task, refusal
+from ..refusals import refusal
+from ..workers.task import Task
 from .documents import Document, PageImage
 from .layout import Block, Line, blocks
 

@@ -12,7 +12,8 @@ import orjson
 from PIL import Image, ImageOps
 
 from ...engine.errors import CallFailed
-from ..workers.task import Task, refusal
+from ..refusals import refusal
+from ..workers.task import Task
 
 #: A picture may be small as a file and huge when it is opened.
 _MAX_PIXELS = 50_000_000

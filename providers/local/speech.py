@@ -13,7 +13,8 @@ from hibari import Hibari
 
 from ...engine.errors import CallFailed
 from ..media_types import sound_type
-from ..workers.task import Task, refusal
+from ..refusals import refusal
+from ..workers.task import Task
 from .audio import FORMATS, Encoder, Samples, stretched
 
 #: The model's own voice, and OpenAI's names for theirs, which clients have in them.

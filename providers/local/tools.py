@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from ...engine.errors import CallFailed
-from ..workers.task import refusal
+from ..refusals import refusal
 
 _FENCE = re.compile(r"\s*```\w*\n(.*?)\n?```\s*", re.DOTALL)
 _TAG = re.compile(r"</?tool_call>")

@@ -9,7 +9,8 @@ import numpy as np
 import orjson
 from faster_whisper import WhisperModel
 
-from ..workers.task import Task, refusal
+from ..refusals import refusal
+from ..workers.task import Task
 from .audio import Recording, Samples
 from .subtitles import srt, vtt
 

@@ -6,7 +6,6 @@ A native abort ends this process and not the gateway, and its memory comes back 
 
 import os
 import platform
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 import orjson
 
 from ...engine.errors import NotConfigured
-from ..workers.frames import describe
-from ..workers.gateway import Gateway, Model
+from ..workers.gateway import Model, run
 from .weights import Family
 
 _CPU_FLAGS = frozenset({"avx2", "bmi2", "f16c", "fma"})
@@ -90,26 +88,11 @@ def _check_cpu() -> None:
 
 
 def main(family: str, arguments: str) -> None:
-    # A stop is the gateway's to handle: it lets running calls end, and then closes the pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Native libraries print to file descriptor 1: the frames get another one, and the prints go to the log.
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
     # What is to be downloaded is pulled, by `coatcheck models pull`; no library goes looking for it.
     os.environ["HF_HUB_OFFLINE"] = "1"
     # Else ONNX Runtime tells its makers of every session that it opens.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    gateway = Gateway(output)
-    try:
-        model = load(family, orjson.loads(arguments))
-    except NotConfigured as failure:
-        gateway.send({"failed": describe(failure)})
-        return
-    gateway.send({"ready": True})
-    gateway.serve(model, sys.stdin.buffer)
-    # Native threads may be at work on calls that nobody waits for.
-    os._exit(0)
+    run(lambda _: load(family, orjson.loads(arguments)))
 
 
 if __name__ == "__main__":

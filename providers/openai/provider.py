@@ -13,16 +13,15 @@ from ...engine.calls import Call, Offer, Reply
 from ...engine.errors import CallFailed, Refused, Unusable
 from ..http import Door, HttpOptions, bearer
 from ..presets import OPERATIONS, PRESETS, Preset
+from ..streams import is_stream
 from ..upstream import stream_failure
-from ..vendor import Vendor
+from ..vendor import PING_SECONDS, Vendor, told
 from .chats import effort
 from .chats import plain as plain_chat
 from .files import drawn, heard, spoken, upload
 from .ranking import ranked, ranking_request
 from .results import plain
-from .stream import StreamError, can_stream, is_stream, read_stream, stream_request
-
-_PING_SECONDS = 10.0
+from .stream import StreamError, can_stream, read_stream, stream_request
 
 #: Operations whose request is a form.
 _FORMS = ("audio/transcriptions", "images/edits", "images/variations")
@@ -76,7 +75,7 @@ class OpenAIProvider(Vendor):
             raise
         if listed is None:
             return "answers, but lists no models"
-        return f"answers, {len(listed)} model{'' if len(listed) == 1 else 's'}"
+        return told(listed)
 
     async def offers(self) -> Sequence[Offer]:
         listed = await self._listed()
@@ -135,7 +134,7 @@ class OpenAIProvider(Vendor):
     async def _listed(self) -> list[Any] | None:
         """What the server lists as its models; None if it lists none."""
         try:
-            async with self.door.open("GET", self._models_url(), timeout_seconds=_PING_SECONDS) as response:
+            async with self.door.open("GET", self._models_url(), timeout_seconds=PING_SECONDS) as response:
                 answer = await self.door.read(response)
         except CallFailed as failed:
             if _status(failed) in (404, 405):

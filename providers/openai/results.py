@@ -6,9 +6,7 @@ import orjson
 
 from ...engine.blobs import Blob
 from ...engine.calls import Call, Reply
-from ...engine.errors import Refused
 from ..http import Door
-from ..upstream import brief
 from ..usage import cost_of, usage_of
 
 
@@ -16,10 +14,7 @@ def parsed(door: Door, answer: bytes) -> dict[str, Any]:
     """The result, which may not speak of an error. Raises `Unusable` if it is no JSON object, `Refused` for an error
     that came with a success's status."""
     result = door.parsed(answer)
-    told = result.get("error")
-    if isinstance(told, dict):
-        message = brief(str(told.get("message", "an error")), door.secrets)
-        raise Refused(f"provider {door.name} answered 200 with an error: {message}")
+    door.check(result)
     return result
 
 

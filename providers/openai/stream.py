@@ -10,6 +10,7 @@ import orjson
 from ...engine.calls import Call, Progress
 from ...engine.errors import Interrupted, Unusable
 from ..sse import Event, EventParser
+from ..streams import said
 from ..upstream import pieces
 from .chunks import Completion, rendered
 
@@ -82,11 +83,6 @@ def stream_request(operation: str) -> dict[str, Any]:
     return {"stream": True, **({"stream_options": {"include_usage": True}} if operation in _OBJECTS else {})}
 
 
-def is_stream(response: aiohttp.ClientResponse) -> bool:
-    """Whether this is a stream: errors come without one, and some servers know none."""
-    return 200 <= response.status < 300 and response.content_type == "text/event-stream"
-
-
 async def read_stream(provider: str, call: Call, response: aiohttp.ClientResponse, most: int) -> bytes:
     """The result, from a stream of up to `most` bytes; the call's progress is told with each piece of the first choice.
 
@@ -124,14 +120,7 @@ async def read_stream(provider: str, call: Call, response: aiohttp.ClientRespons
 
 
 def _said(provider: str, event: Event) -> dict[str, Any]:
-    if not event.data.strip():
-        return {}
-    try:
-        said = orjson.loads(event.data)
-    except orjson.JSONDecodeError as error:
-        raise Unusable(f"provider {provider} sent something in its stream that is not JSON: {error}") from error
-    if not isinstance(said, dict):
-        raise Unusable(f"provider {provider} sent JSON in its stream that is not an object")
-    if said.get("error") or "error" in (event.type, said.get("type"), said.get("object")):
+    found = said(provider, event)
+    if found.get("error") or "error" in (event.type, found.get("type"), found.get("object")):
         raise StreamError(event.data)
-    return said
+    return found

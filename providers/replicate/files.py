@@ -15,7 +15,7 @@ from ...engine.blobs import Blob, Incoming
 from ...engine.calls import Call, File
 from ...engine.errors import CallFailed, Unusable
 from ..data_urls import Data, data_url
-from ..http import Door
+from ..http import Door, session
 from ..uploads import file_name, form
 from ..upstream import pieces
 
@@ -68,13 +68,8 @@ class Deliveries:
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
-            timeout=aiohttp.ClientTimeout(total=None, connect=10.0),
-            headers={"Accept-Encoding": "identity"},
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        timeout = aiohttp.ClientTimeout(total=None, connect=10.0)
+        self._session = session(timeout=timeout, headers={"Accept-Encoding": "identity"})
 
     async def close(self) -> None:
         if self._session is not None:

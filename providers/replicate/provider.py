@@ -9,7 +9,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ import orjson
 from ...engine.calls import Call, Offer, Progress, Reply, Usage
 from ...engine.errors import CallFailed, Refused, TimedOut, Unusable
 from ..http import Door, HttpOptions
+from ..moments import seconds
 from ..polling import ANSWER_SECONDS, GONE, poll, unlaunched
 from ..upstream import brief
 from ..vendor import Vendor
@@ -153,7 +153,7 @@ class ReplicateProvider(Vendor):
             raise Unusable(f"provider {self._name} no longer has the prediction's output", code="result_gone")
         images = await self._deliveries.images(call, prediction.get("output"))
         result = {
-            "created": _seconds(prediction.get("created_at")),
+            "created": seconds(prediction.get("created_at")),
             "model": call.model,
             "data": [image.shown for image in images],
         }
@@ -169,11 +169,3 @@ def _held(call: Call) -> str | None:
     """The id of the prediction that an earlier attempt launched."""
     held: dict[str, str] = orjson.loads(call.checkpoint) if call.checkpoint is not None else {}
     return held.get("prediction")
-
-
-def _seconds(moment: object) -> int:
-    """Since 1970; 0 for what is no moment (RFC 3339)."""
-    try:
-        return int(datetime.fromisoformat(str(moment)).timestamp())
-    except ValueError:
-        return 0

@@ -2,13 +2,15 @@
 
 import logging
 import os
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, BinaryIO, Protocol
 
 import orjson
 
-from ...engine.errors import CallFailed
+from ...engine.errors import CallFailed, NotConfigured
 from .frames import describe, files_from, pack, receive_blocking
 from .task import Cancelled, Task
 
@@ -30,6 +32,11 @@ class Gateway:
         self._output = output
         self._lock = threading.Lock()
         self._tasks: dict[int, Task] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether all answers have been sent, and no call is under way."""
+        return not self._tasks
 
     def send(self, header: dict[str, Any], body: bytes = b"") -> None:
         try:
@@ -84,3 +91,26 @@ class Gateway:
             self.send({"result": number}, result)
         finally:
             del self._tasks[number]
+
+
+def run(load: Callable[[Gateway], Model]) -> None:
+    """All that a worker process does: it loads what it runs, and carries out calls until the gateway closes the pipe.
+
+    `load` raises `NotConfigured` where that cannot be loaded.
+    """
+    # A stop is the gateway's to handle: it lets running calls end, and then closes the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Libraries print to file descriptor 1: the frames get another one, and the prints go to the log.
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    gateway = Gateway(output)
+    try:
+        model = load(gateway)
+    except NotConfigured as failure:
+        gateway.send({"failed": describe(failure)})
+        return
+    gateway.send({"ready": True})
+    gateway.serve(model, sys.stdin.buffer)
+    # Threads may be at work on calls that nobody waits for.
+    os._exit(0)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ...engine.errors import CallFailed
-
 #: A watcher sees no more than ten steps a second.
 _PACE_SECONDS = 0.1
 #: A file of the result goes to the gateway in pieces of that size, each when the one before it has been written.
@@ -93,8 +91,3 @@ class Task:
     def taken(self, placeholder: str) -> None:
         """A piece has been written; with the last one comes what stands for the file."""
         self._taken.put(placeholder)
-
-
-def refusal(message: str, param: str | None, code: str = "unsupported_parameter") -> CallFailed:
-    """The failure of a call that asks for what the model cannot do."""
-    return CallFailed(message, status=400, type="invalid_request_error", code=code, param=param)

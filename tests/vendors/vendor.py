@@ -18,6 +18,8 @@ from coatcheck.engine.calls import Call, File, Provider, Reply
 from coatcheck.engine.errors import CallFailed
 from coatcheck.providers.kinds import KINDS
 
+from ..servers import listening
+
 #: The environment variable of the key, and the key.
 KEY_ENV = "COATCHECK_TEST_VENDOR_KEY"
 KEY = "sk-live-0123456789abcdef"
@@ -177,15 +179,10 @@ async def served(
 
     app = web.Application(client_max_size=2**30)
     app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.01, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}{vendor.path}"
-    try:
+    async with listening(app, shutdown_timeout=0.01, handler_cancellation=True) as origin:
+        url = origin + vendor.path
         async with made(vendor, url, **options) as provider:
             yield provider, seen, url
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager
