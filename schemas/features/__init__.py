@@ -1,0 +1,1 @@
+"""The features of the universal API: what each one takes, and what it answers."""
