@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .clients import FORMS, REQUESTS, client
+from .clients import FORMS, REQUESTS, client, form
 from .shells import shell
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 SERVER = "localhost:8080"
 #: What stands here for any local model.
 STAND_IN = "echo/echo"
+#: Where nobody is told of anything.
+NOBODY = "http://127.0.0.1:9"
 OPERATIONS = (*REQUESTS, *FORMS)
 
 
@@ -50,6 +52,10 @@ class Curl:
                 found.path = word.removeprefix(SERVER)
         return found
 
+    @property
+    def sent(self) -> Any:
+        return form(self.body) if isinstance(self.body, dict) else self.body
+
     def content(self, value: str) -> bytes:
         return (self.folder / value[1:]).read_bytes() if value.startswith("@") else value.encode()
 
@@ -58,10 +64,10 @@ class Curl:
         self.body = {**(self.body or {}), name: self.content(value) if value.startswith("@") else value}
 
 
-def commands() -> Iterator[str]:
+def commands(document: str = README) -> Iterator[str]:
     """The commands that ask the server or make what it is asked, one after the other, with lines joined that belong
     together."""
-    for block in re.findall(r"(?:^    .*\n(?:^\n(?=    ))?)+", README, re.MULTILINE):
+    for block in re.findall(r"(?:^    .*\n(?:^\n(?=    ))?)+", document, re.MULTILINE):
         text = re.sub(r"^    ", "", block, flags=re.MULTILINE)
         yield from re.findall(r"^(?:curl|echo) (?:\\\n|[^\n']|'[^']*')*", text, re.MULTILINE)
 
@@ -74,15 +80,16 @@ def test_every_request_of_the_readme_is_answered_as_it_says(folder: Path, run: A
 
     async def main() -> None:
         async with client(folder) as c:
-            id = ""
+            id = file = ""
             for command in commands():
-                command = re.sub(r"\blocal/[\w.-]+", STAND_IN, command)
+                command = re.sub(r"\blocal/[\w.-]+", STAND_IN, command).replace("https://example.com", NOBODY)
                 if command.startswith("echo "):
                     made = await asyncio.create_subprocess_exec("bash", "-c", command, cwd=folder)
                     assert await made.wait() == 0
                     continue
-                curl = Curl.parse(shlex.split(re.sub(r"\bID\b", id, command.replace("\\\n", " "))), folder)
-                answer = await c.ask(curl.method, curl.path, curl.body, curl.headers)
+                command = re.sub(r"\bID\b", id, command.replace("FILE_ID", file))
+                curl = Curl.parse(shlex.split(command.replace("\\\n", " ")), folder)
+                answer = await c.ask(curl.method, curl.path, curl.sent, curl.headers)
                 if "/events" in command:
                     assert b"event: completed" in answer.text
                 elif "/cancel" in command or "/retry" in command:
@@ -96,6 +103,10 @@ def test_every_request_of_the_readme_is_answered_as_it_says(folder: Path, run: A
                 elif curl.method == "POST" and curl.path.removeprefix("/v1/async/") in OPERATIONS:
                     asked_for.add(curl.path.removeprefix("/v1/async/"))
                     id = answer.json["id"]
+                elif curl.method == "POST" and curl.path == "/v3/universal-ai/async":
+                    id = answer.json["public_id"]
+                elif curl.path == "/v3/upload":
+                    file = answer.json["file_id"]
 
     run(main())
     assert asked_for == set(OPERATIONS), "it shows each operation"
