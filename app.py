@@ -23,22 +23,30 @@ from coatcheck.engine.calls import Provider
 from coatcheck.engine.clock import Clock
 from coatcheck.engine.collector import Collector
 from coatcheck.engine.errors import ConfigurationError
-from coatcheck.engine.keys import EarlierToken, Key, KeyRing, digest
+from coatcheck.engine.fetch import Fetch
+from coatcheck.engine.keys import KeyRing
 from coatcheck.engine.lag import Lag
+from coatcheck.engine.links import Links
 from coatcheck.engine.logs import configure
 from coatcheck.engine.pool import Pool
 from coatcheck.engine.readiness import Readiness
+from coatcheck.engine.signatures import EdenKey
 from coatcheck.engine.store import Store
 from coatcheck.engine.sweeper import Sweeper
-from coatcheck.handlers import content, docs, events, health, jobs, keys, metrics, models, providers, sdk, v1
+from coatcheck.engine.webhooks import Deliverer
 from coatcheck.handlers.auth import guarded, is_loopback
 from coatcheck.handlers.browsers import guard, host_rule
 from coatcheck.handlers.errors import Unreadable, answered
 from coatcheck.handlers.gateway import GATEWAY, Gateway
+from coatcheck.handlers.routes import routes
+from coatcheck.providers.features.provider import featured
 from coatcheck.providers.kinds import KINDS
 from coatcheck.providers.prices import Prices, Seller
 from coatcheck.schemas import config as configuration
 from coatcheck.schemas.config import AuthRequired, AuthSettings, Config
+from coatcheck.schemas.config_keys import config_keys
+from coatcheck.schemas.endpoints import endpoints
+from coatcheck.schemas.webhooks import announce
 
 if TYPE_CHECKING:
     from coatcheck.handlers.tokens import Tokens
@@ -76,10 +84,9 @@ def create_app(
         config=config, providers=make_providers(config), clock=clock, tokens=make_tokens(config.auth, clock, data)
     )
     app = web.Application(middlewares=[answered(guard(host_rule(config.server)))])
+    gateway.webhook_key = EdenKey(database_path(config, data).with_name("webhook-key.pem"))
     app[GATEWAY] = gateway
-    app.add_routes([*jobs.routes(), *events.routes(), *content.routes(), *v1.routes()])
-    app.add_routes([*sdk.routes(), *models.routes()])
-    app.add_routes([*keys.routes(), *providers.routes(), *health.routes(), *metrics.routes(), *docs.routes()])
+    app.add_routes(routes())
     app.cleanup_ctx.append(_lifespan(database_path(config, data), blobs_path(config, data)))
     app.on_shutdown.append(_answer_waiters)
     return app
@@ -89,7 +96,7 @@ def make_providers(config: Config) -> dict[str, Provider]:
     providers = {}
     for name, settings in config.providers.items():
         try:
-            providers[name] = KINDS[settings.kind].make(name, settings.options)
+            providers[name] = featured(name, settings.kind, KINDS[settings.kind].make(name, settings.options))
         except ValueError as error:
             raise ConfigurationError(f"[providers.{name}]: {error}") from error
     return providers
@@ -130,44 +137,19 @@ def blobs_path(config: Config, data: Path | None = None) -> Path:
     return (data or Path()) / config.store.blobs
 
 
-def config_keys(config: Config, environ: Mapping[str, str] = os.environ) -> list[Key]:
-    """The keys of `[[auth.keys]]`."""
-    found = []
-    for settings in config.auth.keys:
-        where = f"[[auth.keys]] {settings.name!r}"
-        if (settings.key is None) == (settings.key_env is None):
-            raise ConfigurationError(f"{where}: give either key or key_env")
-        token = settings.key or environ.get(settings.key_env or "")
-        if not token:
-            raise ConfigurationError(f"{where}: the environment variable {settings.key_env} is not set")
-        # Not set, there is none: a rotation changes the environment alone.
-        earlier = environ.get(settings.previous_key_env or "")
-        found.append(
-            Key(
-                id=f"config/{settings.name}",
-                name=settings.name,
-                sha256=digest(token),
-                admin=settings.admin,
-                limits=settings.limits,
-                earlier=(EarlierToken(sha256=digest(earlier)),) if earlier and earlier != token else (),
-            )
-        )
-    tokens = [sha256 for key in found for sha256, _ in key.tokens]
-    if len({key.name for key in found}) < len(found) or len(set(tokens)) < len(tokens):
-        raise ConfigurationError("[[auth.keys]]: two keys have the same name or the same token")
-    return found
-
-
 def _lifespan(path: Path, blobs: Path) -> Callable[[web.Application], AsyncIterator[None]]:
     async def lifespan(app: web.Application) -> AsyncIterator[None]:
         gateway = app[GATEWAY]
         config = gateway.config
-        configured = config_keys(config)
+        configured, receivers = config_keys(config), endpoints(config.webhooks, os.environ)
         async with AsyncExitStack() as stack:
             store = gateway.store = await Store.open(
                 path, durability=config.store.durability, clock=gateway.clock, blobs=blobs
             )
             stack.push_async_callback(store.close)
+            signing = await store.outbox.secret("links")
+            gateway.links = Links(signing.secret, config.server.base_url)
+            store.outbox.arrivals.announce = announce(config, gateway.links.of)
             subjects = (gateway.tokens.owners, gateway.tokens.limits) if gateway.tokens is not None else None
             gateway.keys = KeyRing([*configured, *await store.keys()], clock=gateway.clock, subjects=subjects)
             closed = guarded(gateway) or config.auth.required is not AuthRequired.AUTO
@@ -179,21 +161,38 @@ def _lifespan(path: Path, blobs: Path) -> Callable[[web.Application], AsyncItera
             if gateway.tokens is not None:
                 await gateway.tokens.start()
                 stack.push_async_callback(gateway.tokens.close)
+            gateway.fetch = Fetch(allow_private=config.webhooks.allow_private_networks)
+            await gateway.fetch.start()
+            stack.push_async_callback(gateway.fetch.close)
+            deliverer = Deliverer(
+                store.outbox,
+                gateway.fetch,
+                gateway.clock,
+                store.meters,
+                config.webhooks,
+                endpoints=receivers,
+                key=gateway.webhook_key,
+            )
+            # Before the pool, so that it ends after it: jobs that end while the server stops are told of.
+            delivering = asyncio.create_task(deliverer.run(), name="coatcheck deliverer")
+            stack.push_async_callback(_cancelled, delivering)
             for provider in gateway.providers.values():
                 await provider.start()
                 stack.push_async_callback(provider.close)
+            prices = make_prices(config)
+            gateway.tariff = prices.rates
             pool = gateway.pool = Pool(
                 store,
                 gateway.providers,
                 config.jobs,
                 clock=gateway.clock,
                 limits=gateway.keys.limits,
-                price=make_prices(config).of,
+                price=prices.of,
             )
             gateway.readiness, gateway.lag = Readiness(pool, store), Lag(store.meters)
             await pool.start()
             stack.push_async_callback(pool.drain, config.jobs.shutdown_grace_seconds)
-            sweeper = Sweeper(store, config.jobs, gateway.clock)
+            sweeper = Sweeper(store, config.jobs, gateway.clock, config.webhooks)
             collector = Collector(store, config.jobs)
             for name, loop in (
                 ("sweeper", sweeper.run()),

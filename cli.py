@@ -10,8 +10,8 @@ from coatcheck.commands.options import EXIT_CODES, FAILED, INTERRUPTED, MISUNDER
 from coatcheck.engine.errors import CoatcheckError
 
 COMMANDS = (
-    "serve", "submit", "get", "wait", "jobs", "cancel", "retry", "explain", "providers", "check", "keys", "models",
-    "demo",
+    "serve", "submit", "get", "wait", "jobs", "cancel", "retry", "explain", "providers", "check", "keys", "webhooks",
+    "models", "demo",
 )  # fmt: skip
 
 

@@ -78,6 +78,20 @@ def _ranking(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _verdicts(result: Mapping[str, Any]) -> str:
+    """A line for each input: whether it is harmful, and how, the surest first."""
+    return "\n".join(map(_verdict, result.get("results", ())))
+
+
+def _verdict(judged: Mapping[str, Any]) -> str:
+    if not judged.get("flagged"):
+        return "harmless"
+    scores = judged.get("category_scores") or {}
+    found = [name for name, flagged in (judged.get("categories") or {}).items() if flagged]
+    found.sort(key=lambda name: -scores.get(name, 0))
+    return "harmful: " + ", ".join(f"{name} {scores[name]:.4f}" if name in scores else name for name in found)
+
+
 def _size_of(encoded: str) -> str:
     """That of a file, from its base64."""
     return size(len(encoded) * 3 // 4 - encoded[-2:].count("="))
@@ -121,6 +135,7 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "images/variations": _images,
     "rerank": _ranking,
     "ocr": lambda result: "\n\n".join(str(page.get("markdown", "")) for page in result.get("pages", ())),
+    "moderations": _verdicts,
 }
 
 

@@ -16,6 +16,7 @@ from .files import files
 from .findings import Finding, Level, configuration, keys, tokens, unusable
 from .options import FAILED, OK, common, config_path, read_config
 from .pings import providers
+from .receivers import webhooks
 from .running import look, told_keys
 from .terminal import Terminal, fitted
 
@@ -70,6 +71,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     yield from found
     yield from keys(config, known)
     yield from asyncio.run(tokens(config, options.data, path))
+    yield from webhooks(config, path)
     yield from asyncio.run(providers(config, path))
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from coatcheck.app import config_keys, make_tokens
+from coatcheck.app import make_tokens
 from coatcheck.engine.clock import Clock
 from coatcheck.engine.errors import CoatcheckError, ConfigurationError
 from coatcheck.engine.jobs import SECOND
 from coatcheck.engine.keys import Key
 from coatcheck.handlers.auth import is_loopback
 from coatcheck.schemas.config import AuthRequired, Config, JwtSettings
+from coatcheck.schemas.config_keys import config_keys
 
 from .moments import lasted
 
@@ -30,7 +31,8 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    #: What was looked at: "configuration", "server", "database", "files", "keys", "tokens", "provider NAME".
+    #: What was looked at: "configuration", "server", "database", "files", "keys", "tokens", "webhooks",
+    #: "provider NAME".
     subject: str
     level: Level = Level.OK
     message: str

@@ -2,20 +2,17 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
 
-from .answers import as_json
 from .client import Server
 from .moments import between, brief, lasted, moment, now
 from .options import OK, duration
+from .pages import Pages, limit, limits, print_json
 from .terminal import Terminal
 from .watching import state
 
-#: The most that the server puts on a page.
-_PAGE = 100
 _STATUSES = ("pending", "processing", "completed", "failed", "cancelled")
 _HEAD = ("ID", "STATUS", "OPERATION", "MODEL", "AGE", "TOOK")
 #: A terminal narrower than this is shown no operations.
@@ -38,18 +35,16 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     command.add_argument("--provider", metavar="NAME", help="that runs, ran or is next")
     command.add_argument("--model", metavar="NAME", help="as the submit named it")
     command.add_argument("--since", type=duration, metavar="S", help="submitted within the last 90s, 10m, 1h, 2d")
-    many = command.add_mutually_exclusive_group()
-    many.add_argument("--limit", type=_count, default=20, metavar="N", help="default: 20")
-    many.add_argument("--all", action="store_true", help="without a limit")
+    limits(command)
     command.add_argument("--json", action="store_true", help='print JSON: {"data": [job, …]}')
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    pages = _Pages(Server.configured(), options)
+    pages = Pages(Server.configured(), "/v1/async/jobs", _filters(options), limit(options))
     out, err = Terminal(sys.stdout), Terminal(sys.stderr)
     if options.json:
-        _print_json(pages)
+        print_json(pages)
     elif not _print_table(pages, out):
         err.say("There are no such jobs." if _filters(options) else "There are no jobs.")
     if pages.more:
@@ -68,30 +63,6 @@ def _print_table(pages: Iterable[list[dict[str, Any]]], out: Terminal) -> bool:
     return bool(widths)
 
 
-class _Pages:
-    """The jobs that are asked for, page by page; no page is empty."""
-
-    def __init__(self, server: Server, options: argparse.Namespace) -> None:
-        self._server = server
-        self._left: int | None = None if options.all else options.limit
-        self._query = _filters(options)
-        #: Once all pages were read: whether there may be jobs beyond the limit.
-        self.more = False
-
-    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
-        left, query = self._left, self._query
-        while left is None or left > 0:
-            asked = {**query, "limit": _PAGE if left is None else min(left, _PAGE)}
-            answer = self._server.ask("GET", f"/v1/async/jobs?{urlencode(asked)}").json
-            if answer["data"]:
-                yield answer["data"]
-            self.more = "next" in answer
-            if not self.more:
-                return
-            query = {**query, "cursor": answer["next"]}
-            left = None if left is None else left - len(answer["data"])
-
-
 def _filters(options: argparse.Namespace) -> dict[str, str]:
     given = {name: getattr(options, name) for name in ("status", "operation", "provider", "model")}
     found = {name: value for name, value in given.items() if value is not None}
@@ -104,19 +75,3 @@ def _row(job: dict[str, Any]) -> tuple[str, ...]:
     age = (now() - moment(job["created_at"])).total_seconds()
     took = lasted(between(job["created_at"], job["completed_at"])) if "completed_at" in job else ""
     return job["id"][:8], state(job), job["operation"], job["model"], brief(age), took
-
-
-def _print_json(pages: Iterable[list[dict[str, Any]]]) -> None:
-    """One document, written as the pages come: there may be a million jobs."""
-    sys.stdout.write('{"data": [')
-    comma = ""
-    for page in pages:
-        sys.stdout.write(comma + ", ".join(as_json(job) for job in page))
-        comma = ", "
-    sys.stdout.write("]}\n")
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of jobs")
-    return int(text)

@@ -34,7 +34,7 @@ def _list(options: argparse.Namespace) -> int:
         size = f"{sum(file.size_bytes for file in model.files) / 1e6:.0f} MB" if model.files else "packaged"
         marks = ", ".join(["here" if here else "not here", *(["configured"] if used else [])])
         print(f"{model.name:<30} {size:>8}  {model.license:<12} {marks}")
-        for line in (", ".join(model.carries_out), model.about, model.source_page):
+        for line in (", ".join((*model.carries_out, *model.features)), model.about, model.source_page):
             if line:
                 print(f"    {line}")
     return OK

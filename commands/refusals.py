@@ -58,7 +58,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 def _cure(status: int, code: str | None, path: str, retry_after: str | None, keyed: bool) -> str | None:
     """What to do, where that is not in the message."""
-    admins = path.startswith("/v1/keys")
+    admins = path.startswith(("/v1/keys", "/v1/webhooks/endpoints"))
     kind = "an admin's key" if admins else "a key"
     if status == 401 or (code or "").startswith("virtual_key"):
         return "COATCHECK_KEY is not valid here (any more)" if keyed else f"set COATCHECK_KEY to {kind}"

@@ -26,6 +26,7 @@ TEXTS: Mapping[str, str | None] = {
     "images/variations": None,
     "rerank": "query",
     "ocr": None,
+    "moderations": "input",
 }
 
 #: The fields of an operation that are files, the usual one first.

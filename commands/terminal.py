@@ -17,6 +17,9 @@ STATUS_COLOURS: Mapping[str, str] = {
     "completed": "green",
     "failed": "red",
     "cancelled": "dim",
+    "due": "yellow",
+    "delivered": "green",
+    "dead": "red",
 }
 
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import orjson
 from aiosqlite import Connection
 
-from . import blob_table, repeats
+from . import blob_table, delivery_table, repeats
+from .hooks import Arrivals
 from .jobs import COLUMNS, SECOND, Job, Outcome, Release, Submission
 from .repeats import Repeat, Repeated
 from .story import tell
@@ -45,6 +46,7 @@ class Finish:
     outcome: Outcome
     now: int
     keep_request: bool
+    arrivals: Arrivals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +62,7 @@ class Back:
 async def submit(db: Connection, items: Sequence[Submit]) -> Sequence[Repeated | None]:
     """(nothing) → pending; for a repeat nothing happens, and the answer is what the first one left.
 
-    Raises `JobNotFound` if a job whose files are to be shared is gone."""
+    Raises `JobNotFound` if a job whose files are to be shared is gone, `UploadNotFound` if an upload is."""
     answers: list[Repeated | None] = [None] * len(items)
     keyed = [(place, item.repeat, item.submission) for place, item in enumerate(items) if item.repeat]
     if keyed:
@@ -70,8 +72,12 @@ async def submit(db: Connection, items: Sequence[Submit]) -> Sequence[Repeated |
     taken = [item for item, earlier in zip(items, answers, strict=True) if earlier is None]
     await _insert(db, taken)
     submissions = [item.submission for item in taken]
-    if filed := [s for s in submissions if s.files or s.files_of is not None]:
+    if filed := [s for s in submissions if s.files or s.borrowed or s.files_of is not None]:
         await blob_table.attach(db, filed)
+    if hooks := [(*s.hook, s.id) for s in submissions if s.hook]:
+        await db.executemany(
+            "INSERT INTO hook (endpoint, url, parameters, seq) SELECT ?, ?, ?, seq FROM job WHERE id = ?", hooks
+        )
     if attended := [(s.id,) for s in submissions if s.attended]:
         await db.executemany("INSERT INTO attended (seq) SELECT seq FROM job WHERE id = ?", attended)
     return answers
@@ -137,7 +143,7 @@ async def finish(db: Connection, items: Sequence[Finish]) -> Sequence[bool]:
         f" expires_at = (e.value ->> 3) + ttl_seconds * {SECOND}, status_code = e.value ->> 4,"
         " resolved_model = e.value ->> 5, cost = e.value ->> 6 FROM json_each(?) e"
         " WHERE job.seq = e.value ->> 0 AND job.attempt = e.value ->> 1 AND job.state = 'processing'"
-        " RETURNING seq, attempt",
+        " RETURNING seq, attempt, EXISTS (SELECT 1 FROM hook WHERE hook.seq = job.seq)",
         [
             orjson.dumps(
                 [
@@ -148,16 +154,19 @@ async def finish(db: Connection, items: Sequence[Finish]) -> Sequence[bool]:
             ).decode()
         ],
     )  # fmt: skip
-    won = {wanted[seq, attempt] for seq, attempt in rows}
+    ended = {wanted[seq, attempt]: hooked for seq, attempt, hooked in rows}
+    won = ended.keys()
     await db.executemany(
-        "UPDATE body SET result = ?, request = CASE WHEN ? THEN request END WHERE seq = ?",
-        [(i.outcome.body, i.keep_request, i.seq) for i in won],
+        "UPDATE body SET result = ?, original = ?, request = CASE WHEN ? THEN request END WHERE seq = ?",
+        [(i.outcome.body, i.outcome.original, i.keep_request, i.seq) for i in won],
     )
     if results := [(i.seq, i.outcome.files, i.now) for i in won if i.outcome.files]:
         await blob_table.keep(db, results)
     if forgotten := [i.seq for i in won if not i.keep_request]:
         await blob_table.free(db, forgotten)
     await tell(db, ((i.seq, i.now, i.outcome.state, i.attempt, {"status_code": i.outcome.status_code}) for i in won))
+    if hooked := [i for i, has in ended.items() if has]:
+        await delivery_table.write(db, [i.seq for i in hooked], hooked[0].now, hooked[0].arrivals)
     return [item in won for item in items]
 
 

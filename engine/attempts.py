@@ -169,10 +169,10 @@ class Attempts:
             raise TimedOut(f"provider {target.provider} did not answer within {limit:g} seconds") from error
         # The answer is there, and paid for: a stop waits until it is written.
         attempt.calling = False
-        size = len(reply.result) + sum(file.size_bytes for file in reply.files)
+        size = len(reply.result) + len(reply.original or b"") + sum(file.size_bytes for file in reply.files)
         if size > self._settings.max_result_bytes:
             raise _too_large(self._settings.max_result_bytes, size)
-        cost = await self._cost(target.provider, call, reply)
+        cost = await self._cost(target.provider, reply.made or call, reply)
         return Outcome(
             state=State.COMPLETED,
             status_code=200,
@@ -180,6 +180,7 @@ class Attempts:
             resolved_model=reply.model,
             cost=cost,
             files=reply.files,
+            original=reply.original,
         )
 
     async def _cost(self, provider: str, call: Call, reply: Reply) -> int | None:

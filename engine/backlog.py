@@ -19,13 +19,17 @@ class Backlog:
 
     def admit(self, owner: str) -> None:
         """Counts one more job of this owner, or raises `Overloaded`."""
+        self.look(owner)
+        self.add(owner)
+
+    def look(self, owner: str) -> None:
+        """Raises `Overloaded` if one more job of this owner would be too many; counts nothing."""
         if self.total >= self._most:
             raise Overloaded(f"{self.total} jobs are waiting, which is the most this server takes", retry_after=5)
         mine = self._owners.get(owner, 0)
         most = self._limits(owner).max_pending
         if mine >= (self._most_per_owner if most is None else most):
             raise Overloaded(f"{mine} of your jobs are waiting, which is the most an owner may have", retry_after=5)
-        self.add(owner)
 
     def add(self, owner: str, count: int = 1) -> None:
         """Jobs wait (again), whether there is room or not."""

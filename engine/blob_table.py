@@ -12,7 +12,7 @@ import orjson
 from aiosqlite import Connection
 
 from .blobs import Blob
-from .errors import JobNotFound
+from .errors import JobNotFound, UploadNotFound
 from .jobs import ResultFile, Submission
 
 #: The role of the files that a job's outcome names; every other role is a field of its request.
@@ -31,16 +31,26 @@ class Asked(NamedTuple):
 async def attach(db: Connection, submissions: Sequence[Submission]) -> None:
     """The files of new jobs, whose rows have been written in this transaction.
 
-    Raises `JobNotFound` if a job whose files are to be shared, or its request's files, are gone.
+    Raises `JobNotFound` if a job whose files are to be shared, or its request's files, are gone, `UploadNotFound` if an
+    upload is, or is another owner's.
     """
     attached = [(s, file) for s in submissions for file in s.files]
     if attached:
-        await _insert(db, ((file.blob, s.created_at) for s, file in attached))
+        await insert(db, ((file.blob, s.created_at) for s, file in attached))
         await db.executemany(
             "INSERT INTO blob_use (seq, role, place, blob, file_name) SELECT seq, ?, ?, ?, ? FROM job WHERE id = ?",
             [(file.role, file.place, file.blob.id, file.file_name, s.id) for s, file in attached],
         )
     for s in submissions:
+        for role, place, upload in s.borrowed:
+            lent = await db.execute(
+                "INSERT INTO blob_use (seq, role, place, blob, file_name)"
+                " SELECT job.seq, ?, ?, upload.blob, upload.file_name FROM job CROSS JOIN upload"
+                " WHERE job.id = ? AND upload.id = ? AND upload.owner = job.owner AND upload.expires_at > ?",
+                [role, place, s.id, upload, s.created_at],
+            )
+            if not lent.rowcount:
+                raise UploadNotFound(f"file not found or expired: input.{role}", param=f"input.{role}")
         if s.files_of is None:
             continue
         shared = await db.execute(
@@ -55,14 +65,15 @@ async def attach(db: Connection, submissions: Sequence[Submission]) -> None:
 
 async def keep(db: Connection, results: Sequence[tuple[int, Sequence[Blob], int]]) -> None:
     """The files of outcomes; an item is the job's seq, its files and the moment."""
-    await _insert(db, ((blob, now) for _, blobs, now in results for blob in blobs))
+    await insert(db, ((blob, now) for _, blobs, now in results for blob in blobs))
     await db.executemany(
         "INSERT INTO blob_use (seq, role, place, blob) VALUES (?, ?, ?, ?)",
         [(seq, RESULT, place, blob.id) for seq, blobs, _ in results for place, blob in enumerate(blobs)],
     )
 
 
-async def _insert(db: Connection, blobs: Iterable[tuple[Blob, int]]) -> None:
+async def insert(db: Connection, blobs: Iterable[tuple[Blob, int]]) -> None:
+    """The rows of files; an item is the file and the moment."""
     # One file may be used in several places.
     await db.executemany(
         "INSERT OR IGNORE INTO blob (id, size_bytes, sha256, media_type, created_at) VALUES (?, ?, ?, ?, ?)",

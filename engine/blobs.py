@@ -49,6 +49,11 @@ class Blob:
         """What stands for the file in a result: a string of JSON that nobody could have known before."""
         return f"blob:{self.id}"
 
+    @property
+    def link(self) -> str:
+        """What stands in a result for an address at which the file can be had."""
+        return f"link:{self.id}"
+
 
 def _too_large(most: int) -> CoatcheckError:
     return BodyTooLarge(f"the file is larger than {most} bytes")

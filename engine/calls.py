@@ -7,9 +7,10 @@ at once, and a call is cancelled by cancelling the task that awaits `execute`.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .blobs import Blob, Incoming
 
@@ -87,6 +88,8 @@ class Offer:
     license: str = ""
     #: Seconds UTC; 0 where it is not known.
     created: int = 0
+    #: In which it speaks, as the provider names them, the usual one first; empty where they are not known.
+    voices: tuple[str, ...] = ()
 
 
 async def _unsaved(_checkpoint: str | None) -> None:
@@ -120,6 +123,8 @@ class Call:
     save: Callable[[str | None], Awaitable[None]] = _unsaved
     #: A new file of the result, by its media type: what is written is kept when its context ends without an error.
     new_file: Callable[[str], AbstractAsyncContextManager[Incoming]] = _nowhere
+    #: Is told what the vendor answered, as it came, where somebody wants to see that; the last one counts.
+    original: Callable[[bytes], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,10 +140,32 @@ class Reply:
     usage: Usage | None = None
     #: The files that `result` names by their placeholders, in its order.
     files: tuple[Blob, ...] = ()
+    #: What the vendor answered, as JSON, where the request wants that to be kept.
+    original: bytes | None = None
+    #: The call that was made in place of the one that was asked for, by which it is priced; None: that one itself.
+    made: "Call | None" = None
 
 
 #: What a call has cost, in picodollars, by its provider's name; None where it is not known.
 Pricing = Callable[[str, Call, Reply], Awaitable[int | None]]
+
+
+class Rate(NamedTuple):
+    """What `quantity` units of something cost, in US dollars."""
+
+    price: Decimal
+    quantity: int
+    #: "token", "char", "second", "minute", "image", "page" or "request".
+    unit: str
+
+
+#: What a provider's model costs, by what is counted ("input_tokens", "pages"): empty where nothing is charged, None
+#: where it is not known.
+Tariff = Callable[[str, str], Awaitable[Mapping[str, Rate] | None]]
+
+
+async def unlisted(_provider: str, _model: str) -> Mapping[str, Rate] | None:
+    return None
 
 
 async def unpriced(_provider: str, _call: Call, reply: Reply) -> int | None:
@@ -177,6 +204,9 @@ class Provider(Protocol):
     def check(self, operation: str, model: str) -> str | None:
         """None if a call of this operation and model can be accepted, else why not, as a clause for a sentence
         ("has no operation embeddings", "has no model x; it has a, b")."""
+
+    def default(self, operation: str) -> str | None:
+        """The model that it takes for the operation where a client names none; None: one must be named."""
 
     async def start(self) -> None:
         """Called once, in the application's loop, before the first call. Opens nothing that a call could open."""

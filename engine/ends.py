@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import orjson
 from aiosqlite import Connection
 
-from . import blob_table
+from . import blob_table, delivery_table
+from .hooks import Arrivals
 from .jobs import COLUMNS, JOB_COLUMNS, SECOND, Job, Outcome, State
 from .story import tell
 
@@ -21,6 +22,7 @@ class Cancel:
     owner: str | None
     now: int
     keep_request: bool
+    arrivals: Arrivals
 
 
 class Overdue(NamedTuple):
@@ -29,6 +31,13 @@ class Overdue(NamedTuple):
     failure: Outcome
     now: int
     keep_request: bool
+    arrivals: Arrivals
+
+
+class Due(NamedTuple):
+    now: int
+    keep_request: bool
+    arrivals: Arrivals
 
 
 async def cancel(db: Connection, items: Sequence[Cancel]) -> Sequence[Job | None]:
@@ -44,6 +53,7 @@ async def cancel(db: Connection, items: Sequence[Cancel]) -> Sequence[Job | None
     now = max(i.now for i in items)
     await _end(db, list(found.values()), State.CANCELLED, CANCELLED_STATUS, now)
     await _forget(db, [found[i.id].seq for i in wanted.values() if i.id in found and not i.keep_request])
+    await delivery_table.write(db, [job.seq for job in found.values()], now, items[0].arrivals)
     # Of several who ask for the same job in one batch, the first who may cancels it; for the others it has ended.
     return [found.pop(i.id) if i.id in found and i.owner in (None, found[i.id].owner) else None for i in items]
 
@@ -51,7 +61,7 @@ async def cancel(db: Connection, items: Sequence[Cancel]) -> Sequence[Job | None
 async def overdue(db: Connection, items: Sequence[Overdue]) -> Sequence[list[Job]]:
     """pending → failed, for jobs that wait again and whose first claim was by a moment. Answers the jobs as they were
     before."""
-    moment, failure, now, keep_request = items[0]
+    moment, failure, now, keep_request, arrivals = items[0]
     rows = await db.execute_fetchall(
         f"SELECT {COLUMNS} FROM job WHERE state = 'pending' AND claimed_at <= ? LIMIT 1000", [moment]
     )
@@ -59,27 +69,25 @@ async def overdue(db: Connection, items: Sequence[Overdue]) -> Sequence[list[Job
     await _end(db, jobs, failure.state, failure.status_code, now)
     await db.executemany("UPDATE body SET result = ? WHERE seq = ?", [(failure.body, job.seq) for job in jobs])
     await _forget(db, [job.seq for job in jobs if not keep_request])
+    await delivery_table.write(db, [job.seq for job in jobs], now, arrivals)
     return [jobs, *([] for _ in items[1:])]
 
 
-async def cancel_due(db: Connection, items: Sequence[tuple[int, bool]]) -> Sequence[list[Job]]:
-    """pending | processing → cancelled, for jobs whose time for that has come; an item is `(now, keep_request)`.
-    Answers the jobs as they were before."""
-    now, keep_request = items[0]
+async def cancel_due(db: Connection, items: Sequence[Due]) -> Sequence[list[Job]]:
+    """pending | processing → cancelled, for jobs whose time for that has come. Answers the jobs as they were before."""
     rows = await db.execute_fetchall(
-        f"SELECT {COLUMNS} FROM job WHERE cancel_at <= ? AND completed_at IS NULL LIMIT 1000", [now]
+        f"SELECT {COLUMNS} FROM job WHERE cancel_at <= ? AND completed_at IS NULL LIMIT 1000", [items[0].now]
     )
-    return [await _cancel(db, rows, now, "cancel_after", keep_request), *([] for _ in items[1:])]
+    return [await _cancel(db, rows, "cancel_after", items[0]), *([] for _ in items[1:])]
 
 
-async def cancel_attended(db: Connection, items: Sequence[tuple[int, bool]]) -> Sequence[list[Job]]:
-    """pending | processing → cancelled, for jobs whose clients wait for them; an item is `(now, keep_request)`. Answers
-    the jobs as they were before; of many, some."""
-    now, keep_request = items[0]
+async def cancel_attended(db: Connection, items: Sequence[Due]) -> Sequence[list[Job]]:
+    """pending | processing → cancelled, for jobs whose clients wait for them. Answers the jobs as they were before; of
+    many, some."""
     rows = await db.execute_fetchall(
         f"SELECT {JOB_COLUMNS} FROM attended CROSS JOIN job USING (seq) WHERE job.completed_at IS NULL LIMIT 1000"
     )
-    return [await _cancel(db, rows, now, "client_gone", keep_request), *([] for _ in items[1:])]
+    return [await _cancel(db, rows, "client_gone", items[0]), *([] for _ in items[1:])]
 
 
 async def detach(db: Connection, items: Sequence[tuple[str, int]]) -> Sequence[None]:
@@ -95,12 +103,11 @@ async def detach(db: Connection, items: Sequence[tuple[str, int]]) -> Sequence[N
     return [None] * len(items)
 
 
-async def _cancel(
-    db: Connection, rows: Iterable[Iterable[Any]], now: int, reason: str, keep_request: bool
-) -> list[Job]:
+async def _cancel(db: Connection, rows: Iterable[Iterable[Any]], reason: str, due: Due) -> list[Job]:
     jobs = [Job.from_row(row) for row in rows]
-    await _end(db, jobs, State.CANCELLED, CANCELLED_STATUS, now, reason)
-    await _forget(db, [job.seq for job in jobs if not keep_request])
+    await _end(db, jobs, State.CANCELLED, CANCELLED_STATUS, due.now, reason)
+    await _forget(db, [job.seq for job in jobs if not due.keep_request])
+    await delivery_table.write(db, [job.seq for job in jobs], due.now, due.arrivals)
     return jobs
 
 

@@ -5,7 +5,10 @@ attempt at a provider ended. The first line of a class's docstring is its defaul
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+#: Where in a request a field is.
+Place = Literal["body", "query", "path", "header"]
 
 
 class CoatcheckError(Exception):
@@ -31,8 +34,9 @@ class StoreUnusable(CoatcheckError):
 class Refusal(CoatcheckError):
     """The request was refused.
 
-    `status` is the HTTP status, `code` a stable word for programs, `param` the field at fault, `retry_after` the
-    seconds after which the same request may do, where that is known, `headers` what else the answer says.
+    `status` is the HTTP status, `code` a stable word for programs, `param` the field at fault and `place` where that
+    is, `retry_after` the seconds after which the same request may do, where that is known, `headers` what else the
+    answer says.
     """
 
     status: ClassVar[int] = 400
@@ -43,11 +47,13 @@ class Refusal(CoatcheckError):
         message: str | None = None,
         *,
         param: str | None = None,
+        place: Place = "body",
         retry_after: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.param = param
+        self.place: Place = place
         self.retry_after = retry_after
         self.headers = headers or {}
 
@@ -58,6 +64,10 @@ class InvalidRequest(Refusal):
 
 class UnknownModel(InvalidRequest):
     """No provider has this model."""
+
+
+class Unacceptable(InvalidRequest):
+    """What the request says is of the right form, and cannot be used: a tag, a source that cannot be fetched."""
 
 
 class UnknownKey(Refusal):
@@ -133,6 +143,19 @@ class KeyReused(Refusal):
 
     status = 422
     code = "idempotency_key_reused"
+
+
+class Unprocessable(Refusal):
+    """The request is well formed, but says what cannot be."""
+
+    status = 422
+    code = "unprocessable"
+
+
+class UploadNotFound(NotFound):
+    """file not found or expired"""
+
+    code = "file_not_found"
 
 
 class BodyTooLarge(Refusal):

@@ -59,6 +59,28 @@ class Attached(NamedTuple):
     file_name: str = ""
 
 
+class Borrowed(NamedTuple):
+    """An upload that a job uses as long as it is there, whatever becomes of the upload."""
+
+    #: The request's field.
+    role: str
+    #: Among the files of its role, from 0.
+    place: int
+    #: The upload's id; it is the owner's of the job.
+    upload: str
+
+
+class Hook(NamedTuple):
+    """Who is to be told of a job's end."""
+
+    #: An endpoint of the configuration, by its name; or None.
+    endpoint: str | None
+    #: The address that the client gave; None where it named an endpoint.
+    url: str | None
+    #: What the client wants to get back, as JSON; or None.
+    parameters: bytes | None = None
+
+
 class Submission(NamedTuple):
     """All that the row of a new job is made from; a named tuple, since each submit makes one."""
 
@@ -90,6 +112,10 @@ class Submission(NamedTuple):
     files_of: int | None = None
     #: Its client waits for it on an open connection: the job does not outlive this process.
     attended: bool = False
+    #: The uploads among the files of the request.
+    borrowed: tuple[Borrowed, ...] = ()
+    #: Who is to be told of its end; None: nobody.
+    hook: Hook | None = None
 
 
 class Job(NamedTuple):
@@ -175,6 +201,8 @@ class Outcome:
     cost: int | None = None
     #: The files that `body` names by their placeholders, in its order.
     files: tuple[Blob, ...] = ()
+    #: What the vendor answered, as JSON, where the request wants that to be kept.
+    original: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,6 +227,8 @@ class Ticket(NamedTuple):
 
     job: Job
     body: bytes | None
+    #: What the vendor answered, as JSON, where the request wanted that to be kept.
+    original: bytes | None = None
 
 
 class Checkpoint(NamedTuple):

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from .deliveries import DEAD, DELIVERED
 from .errors import CallFailed
 from .jobs import Job, Release, State, Submission
 
@@ -75,6 +76,9 @@ class Meters:
             "coatcheck_attempt_seconds", "Attempts, from the claim to the ending.", _ATTEMPTS, "operation", "provider"
         )
         self.failures = Counter("coatcheck_call_failures_total", "Calls that failed.", "provider", "status", "reason")
+        self.deliveries = Counter("coatcheck_deliveries_total", "Attempts to tell receivers of ends.", "outcome")
+        for outcome in (DELIVERED, "failed", DEAD):
+            self.deliveries.add(outcome, count=0)
         self.commits = Histogram("coatcheck_commit_seconds", "Transactions, with their commit.", _WAITS)
         self.commit_items = Histogram("coatcheck_commit_items", "What was written in one transaction.", _ITEMS)
         self.reads = Histogram("coatcheck_read_seconds", "Reads that were made together.", _WAITS)

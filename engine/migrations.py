@@ -215,4 +215,71 @@ CREATE TABLE attended (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST, TICKETS, KEYS, PULSE, FILES)
+#: Uploads have a purpose, and are listed. Vendors' answers are kept as they came, for who wants them. Hooks say who
+#: is told of a job's end; a delivery's payload is frozen in the commit of that end.
+UNIVERSAL = """
+ALTER TABLE body ADD COLUMN original BLOB;
+ALTER TABLE upload ADD COLUMN purpose TEXT NOT NULL DEFAULT 'general';
+CREATE INDEX upload_of_owner ON upload (owner, created_at, id, expires_at, purpose);
+CREATE INDEX job_of_v3 ON job (owner, seq, operation, state, expires_at, dialect) WHERE dialect = 'v3';
+
+CREATE TABLE hook (
+    seq           INTEGER PRIMARY KEY REFERENCES job (seq) ON DELETE CASCADE,
+    endpoint      TEXT,
+    url           TEXT,
+    parameters    BLOB,
+    CHECK ((endpoint IS NULL) <> (url IS NULL))
+) STRICT;
+
+DROP TABLE delivery;
+CREATE TABLE delivery (
+    seq           INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            TEXT    NOT NULL UNIQUE CHECK (length(id) = 36),
+    job_id        TEXT    NOT NULL,
+    owner         TEXT    NOT NULL,
+    dialect       TEXT    NOT NULL CHECK (dialect IN ('v1', 'v3')),
+    endpoint      TEXT,
+    url           TEXT,
+    receiver      TEXT    NOT NULL,
+    event         TEXT    NOT NULL,
+    state         TEXT    NOT NULL DEFAULT 'due' CHECK (state IN ('due', 'delivered', 'dead')),
+    attempts      INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    tries         INTEGER NOT NULL DEFAULT 0 CHECK (tries BETWEEN 0 AND attempts),
+    created_at    INTEGER NOT NULL,
+    due_since     INTEGER NOT NULL,
+    next_at       INTEGER NOT NULL,
+    tried_at      INTEGER,
+    ended_at      INTEGER,
+    status_code   INTEGER,
+    error         TEXT,
+    CHECK ((endpoint IS NULL) <> (url IS NULL)),
+    CHECK ((state = 'due') = (ended_at IS NULL))
+) STRICT;
+CREATE INDEX delivery_due ON delivery (owner, receiver, next_at) WHERE state = 'due';
+CREATE INDEX delivery_dead ON delivery (seq) WHERE state = 'dead';
+CREATE INDEX delivery_ended ON delivery (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX delivery_of_owner ON delivery (owner, seq);
+CREATE INDEX delivery_of_job ON delivery (job_id);
+
+CREATE TABLE delivery_payload (
+    seq           INTEGER PRIMARY KEY REFERENCES delivery (seq) ON DELETE CASCADE,
+    payload       BLOB    NOT NULL
+) STRICT;
+
+CREATE TABLE secret (
+    subject       TEXT    PRIMARY KEY,
+    secret        BLOB    NOT NULL,
+    created_at    INTEGER NOT NULL,
+    earlier       BLOB,
+    earlier_until INTEGER,
+    CHECK ((earlier IS NULL) = (earlier_until IS NULL))
+) STRICT;
+
+CREATE TABLE endpoint_off (
+    name          TEXT    PRIMARY KEY,
+    since         INTEGER NOT NULL,
+    reason        TEXT    NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, TICKETS, KEYS, PULSE, FILES, UNIVERSAL)

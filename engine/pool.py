@@ -61,7 +61,7 @@ class Pool:
         self._attempts = Attempts(
             store, providers, settings, self._clock, self.watchers.progressed, price, self._unwanted.tell
         )
-        self._backlog = Backlog(settings, limits)
+        self.backlog = Backlog(settings, limits)
         self._ledger = Ledger(lambda owner: limits(owner).max_concurrency)
         self._meters = store.meters
         self._lanes: dict[str, Lane] = {}
@@ -104,12 +104,10 @@ class Pool:
     async def start(self) -> None:
         """Settles what an earlier process left behind, then goes on with what waits."""
         # Before anything is called: what nobody waits for, or was to be cancelled by now, must not cost anything.
-        left = 0
-        while jobs := await self._store.cancel_attended(keep_request=self._settings.keep_requests):
-            left += len(jobs)
-            for job in jobs:
-                self._meters.ended(job, State.CANCELLED)
-        if left:
+        if left := await self._store.attended():
+            while jobs := await self._store.cancel_attended(keep_request=self._settings.keep_requests):
+                for job in jobs:
+                    self._meters.ended(job, State.CANCELLED)
             log.warning("%d jobs were cancelled, whose clients had waited for the last process", left)
         interrupted, resumable = await self._store.processing(), await self._store.resumable()
         for first in range(0, len(interrupted), _RECOVERY_BATCH):
@@ -124,7 +122,7 @@ class Pool:
                 self._open(Lane(name, concurrency, self._ledger))
         self._store.census.take()
         for name, owner, held, count in await self._store.backlog():
-            self._backlog.add(owner, count)
+            self.backlog.add(owner, count)
             if not held:
                 self._lane(name).arrive(owner, count)
         self._keeping = asyncio.create_task(self._timekeeper.run(), name="coatcheck timekeeper")
@@ -169,11 +167,11 @@ class Pool:
         if not self.accepting:
             raise Unavailable("the server is stopping or has not started yet", retry_after=5)
         lane = self._attempts.lane(submission.operation, submission.targets[0])
-        self._backlog.admit(submission.owner)
+        self.backlog.admit(submission.owner)
         try:
             written = await self._store.submit(submission, lane, repeat)
         except BaseException:
-            self._backlog.remove(submission.owner)
+            self.backlog.remove(submission.owner)
             raise
         written.add_done_callback(partial(self._submitted, submission, lane))
         return await written
@@ -196,7 +194,7 @@ class Pool:
 
     def _submitted(self, submission: Submission, lane: str, written: asyncio.Future[Repeated | None]) -> None:
         if written.exception() is not None or written.result() is not None:
-            self._backlog.remove(submission.owner)
+            self.backlog.remove(submission.owner)
             return
         self._meters.accepted(submission)
         if log.isEnabledFor(logging.DEBUG):
@@ -225,7 +223,7 @@ class Pool:
         """A job no longer waits, and was not claimed."""
         self._unwanted.ended(job)
         self._meters.gone(job)
-        self._backlog.remove(job.owner)
+        self.backlog.remove(job.owner)
         if job.run_at is None:
             self._lane(job.lane).leave(job.owner)
 
@@ -249,7 +247,7 @@ class Pool:
                 lane.settle(turns, jobs)
             for job in jobs:
                 self._meters.claimed(job)
-                self._backlog.remove(job.owner)
+                self.backlog.remove(job.owner)
                 attempt = self._running[job.seq] = Attempt(job)
                 attempt.task = asyncio.create_task(self._run(lane, attempt))
                 self.watchers.moved(job.id)
@@ -270,7 +268,7 @@ class Pool:
             self.watchers.ended(job.id)
             return
         self._meters.back(job, release)
-        self._backlog.add(job.owner)
+        self.backlog.add(job.owner)
         if release.run_at is None:
             self._lane(release.lane).arrive(job.owner)
         self._alarm.set(release.run_at)

@@ -20,15 +20,16 @@ _NO_FILES: Mapping[str, tuple[File, ...]] = {}
 async def tickets(db: Connection, items: Sequence[Ask]) -> Sequence[Ticket | None]:
     """The jobs with their outcomes, by id; None for one that is unknown, another owner's or expired."""
     rows = await db.execute_fetchall(
-        f"SELECT {JOB_COLUMNS}, body.result, e.key FROM json_each(?) e CROSS JOIN job ON job.id = e.value ->> 0"
+        f"SELECT {JOB_COLUMNS}, body.result, body.original, e.key FROM json_each(?) e"
+        " CROSS JOIN job ON job.id = e.value ->> 0"
         " LEFT JOIN body ON body.seq = job.seq AND job.completed_at IS NOT NULL"
         " WHERE (e.value ->> 1 IS NULL OR job.owner = e.value ->> 1)"
         " AND (job.expires_at IS NULL OR job.expires_at > e.value ->> 2)",
         [orjson.dumps(list(items)).decode()],
     )
     answers: list[Ticket | None] = [None] * len(items)
-    for *columns, body, key in rows:
-        answers[key] = Ticket(Job.from_row(columns), body)
+    for *columns, body, original, key in rows:
+        answers[key] = Ticket(Job.from_row(columns), body, original)
     return answers
 
 
@@ -55,6 +56,14 @@ def _work(row: Iterable[Any], path: Callable[[str], Path]) -> Work:
         file = File(name=name, media_type=media_type, size_bytes=size_bytes, path=path(id))
         named.setdefault(role, []).append(file)
     return Work(request, {role: tuple(files) for role, files in named.items()}, checkpoint)
+
+
+async def attended(db: Connection, items: Sequence[None]) -> Sequence[int]:
+    """How many jobs have not ended whose clients waited for them."""
+    ((count,),) = await db.execute_fetchall(
+        "SELECT COUNT(*) FROM attended CROSS JOIN job USING (seq) WHERE job.completed_at IS NULL"
+    )
+    return [count] * len(items)
 
 
 async def processing(db: Connection, items: Sequence[None]) -> Sequence[list[Job]]:

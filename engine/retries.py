@@ -18,7 +18,9 @@ job of the provider's again costs nothing. `max_attempts` bounds the calls of a 
 """
 
 import random
+import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 
 import orjson
 
@@ -153,3 +155,16 @@ def passing(failure: CallFailed) -> bool:
     if isinstance(failure, TimedOut | NotConfigured | Refused):
         return False
     return isinstance(failure, NotConnected | Interrupted) or failure.status in _PASSING
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds, from a Retry-After header of either form (RFC 9110, 10.2.3); None if there is none or it is garbage."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
+    except (ValueError, OverflowError):
+        return None

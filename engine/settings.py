@@ -1,4 +1,4 @@
-"""What an operator may say of the engine: the `[store]` and `[jobs]` tables of the configuration."""
+"""What an operator may say of the engine: in the `[store]`, `[jobs]` and `[webhooks]` tables of the configuration."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,9 +25,24 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeliverySettings:
+    #: For one delivery.
+    timeout_seconds: float = field(default=30.0, metadata={"min": 0.1, "max": 600})
+    #: How long a delivery is tried again, before it is a dead letter.
+    retry_seconds: float = field(default=259_200.0, metadata={"min": 0, "max": _CENTURY_SECONDS})
+    #: How long deliveries are remembered that have ended.
+    keep_seconds: int = field(default=2_592_000, metadata={"min": 1, "max": _CENTURY_SECONDS})
+    #: Deliveries under way at once: in all, and to one receiver.
+    concurrency: int = field(default=64, metadata={"min": 1})
+    receiver_concurrency: int = field(default=4, metadata={"min": 1})
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobSettings:
     #: Seconds that an outcome is kept after its job's end, where the submit did not say.
     result_ttl_seconds: int = field(default=3600, metadata={"min": 1, "max": _CENTURY_SECONDS})
+    #: The same, for jobs of the v3 dialect.
+    v3_result_ttl_seconds: int = field(default=604_800, metadata={"min": 1, "max": _CENTURY_SECONDS})
     #: No outcome is kept longer, whatever its submit said.
     max_result_ttl_seconds: int = field(default=2_592_000, metadata={"min": 1, "max": _CENTURY_SECONDS})
     #: The same, for jobs whose clients waited for them on an open connection.

@@ -12,20 +12,7 @@ from typing import Self
 
 import aiosqlite
 
-from . import (
-    arrows,
-    blob_table,
-    checkpoints,
-    database,
-    ends,
-    key_table,
-    listing,
-    pulse,
-    reads,
-    repeats,
-    story,
-    survey,
-)  # fmt: skip
+from . import arrows, blob_table, checkpoints, database, ends, key_table, listing, pulse, reads, repeats, story, survey
 from .batches import Batches
 from .blobs import Blobs
 from .census import Census
@@ -35,8 +22,11 @@ from .keys import Key, Rotation
 from .listing import Filter, Page
 from .lock import OwnerLock
 from .meters import Meters
+from .numbered import NumberedPage, Numbers, numbered
+from .outbox import Outbox
 from .repeats import Repeat, Repeated
 from .survey import Survey
+from .uploads import Uploads
 
 
 class Store:
@@ -57,11 +47,15 @@ class Store:
         self.freed = asyncio.Event()
         #: Where this store, and who works with it, count what happens.
         self.meters = Meters()
-        self._writes = Batches(self._writer, transactional=True, observe=self.meters.committed)
+        self._writes = Batches(self._writer, transactional=True, observe=self._committed)
         self._reads = Batches(self._reader, transactional=False, observe=self.meters.read)
         #: What looks at thousands of rows: no poll waits for somebody's lists.
         self._searches = Batches(self._searcher, transactional=False, max_items=16, observe=self.meters.read)
         self.census = Census(path, self.meters)
+        #: Who is told of the ends of jobs.
+        self.outbox = Outbox(self._writes, self._reads, self._searches, clock)
+        #: Files for later jobs.
+        self.uploads = Uploads(self._writes, self._reads, self._searches, clock, self.freed)
 
     @classmethod
     async def open(
@@ -115,6 +109,10 @@ class Store:
         item = arrows.Submit(submission, lane, repeat)
         return self._writes.ask(arrows.submit, item, len(submission.request), certain=True)
 
+    def _committed(self, seconds: float, items: int) -> None:
+        self.meters.committed(seconds, items)
+        self.outbox.committed()
+
     async def claim(self, lane: str, turns: Mapping[str, int]) -> list[Job]:
         """pending → processing, for up to `turns[owner]` ready jobs of each owner in this lane."""
         return await self._writes.ask(arrows.claim, arrows.Claim(lane, turns, self._clock.now()))
@@ -122,8 +120,8 @@ class Store:
     async def finish(self, job: Job, outcome: Outcome, *, keep_request: bool = True) -> bool:
         """processing → completed | failed. False if the attempt is no longer the job's: it was cancelled, or lost."""
         await self._writes.room()
-        item = arrows.Finish(job.seq, job.attempt, outcome, self._clock.now(), keep_request)
-        return await self._writes.ask(arrows.finish, item, len(outcome.body))
+        item = arrows.Finish(job.seq, job.attempt, outcome, self._clock.now(), keep_request, self.outbox.arrivals)
+        return await self._writes.ask(arrows.finish, item, len(outcome.body) + len(outcome.original or b""))
 
     async def release(self, job: Job, release: Release) -> bool:
         """processing → pending. False if the attempt is no longer the job's."""
@@ -133,7 +131,7 @@ class Store:
     async def cancel(self, id: str, owner: str | None, *, keep_request: bool = True) -> Job | None:
         """pending | processing → cancelled. The job as it was before, or None if there is none to cancel: it is
         unknown, another owner's (`owner` None: any), or has ended."""
-        item = ends.Cancel(id, owner, self._clock.now(), keep_request)
+        item = ends.Cancel(id, owner, self._clock.now(), keep_request, self.outbox.arrivals)
         return await self._writes.ask(ends.cancel, item)
 
     async def promote(self, longest_seconds: float) -> list[tuple[str, str]]:
@@ -144,17 +142,19 @@ class Store:
 
     async def overdue(self, claimed_by: int, failure: Outcome, *, keep_request: bool = True) -> list[Job]:
         """pending → failed, for jobs whose first claim was by then; the jobs as they were before."""
-        item = ends.Overdue(claimed_by, failure, self._clock.now(), keep_request)
+        item = ends.Overdue(claimed_by, failure, self._clock.now(), keep_request, self.outbox.arrivals)
         return await self._writes.ask(ends.overdue, item)
 
     async def cancel_due(self, *, keep_request: bool = True) -> list[Job]:
         """pending | processing → cancelled, for jobs that were to be cancelled by now; the jobs as they were before."""
-        return await self._writes.ask(ends.cancel_due, (self._clock.now(), keep_request))
+        return await self._writes.ask(ends.cancel_due, ends.Due(self._clock.now(), keep_request, self.outbox.arrivals))
 
     async def cancel_attended(self, *, keep_request: bool = True) -> list[Job]:
         """pending | processing → cancelled, for attended jobs; some of them, as they were before. To be asked for until
         there are none, at a start: their clients are gone with the process before."""
-        return await self._writes.ask(ends.cancel_attended, (self._clock.now(), keep_request))
+        return await self._writes.ask(
+            ends.cancel_attended, ends.Due(self._clock.now(), keep_request, self.outbox.arrivals)
+        )
 
     async def detach(self, id: str, ttl_seconds: int) -> None:
         """An attended job goes on without its clients; its outcome is kept for that long at least."""
@@ -244,6 +244,10 @@ class Store:
         """The job's events, oldest first."""
         return await self._reads.ask(story.stories, seq)
 
+    async def attended(self) -> int:
+        """How many attended jobs have not ended."""
+        return await self._reads.ask(reads.attended, None)
+
     async def processing(self) -> list[Job]:
         """The jobs that an attempt holds; after a start, those that were interrupted."""
         return await self._reads.ask(reads.processing, None)
@@ -268,6 +272,10 @@ class Store:
         return await self._searches.ask(
             listing.pages, listing.Ask(filter=filter, before=before, limit=limit, expiry=self._clock.expiry())
         )
+
+    async def numbered(self, asked: Numbers) -> NumberedPage:
+        """Jobs of the v3 dialect, newest first, with how many there are in all."""
+        return await self._searches.ask(numbered, (asked, self._clock.expiry()))
 
     async def repeated(self, owner: str, key: str) -> Repeated | None:
         """What an earlier submit with this idempotency key left; None if there was none, or it is forgotten."""

@@ -39,6 +39,8 @@ SELECT MIN(created_at) FROM first
 class Survey:
     #: Jobs that wait for a later moment.
     held: int
+    #: Deliveries that are still to be sent.
+    due: int
     #: When the oldest ready job of a lane was submitted, in microseconds UTC; lanes without one are absent.
     oldest: Mapping[str, int]
     file_bytes: int
@@ -49,6 +51,7 @@ async def surveys(db: Connection, items: Sequence[Sequence[str]]) -> Sequence[Su
     """An item is the names of lanes."""
     ((_, _, path),) = await db.execute_fetchall("PRAGMA database_list")
     ((held,),) = await db.execute_fetchall("SELECT COUNT(*) FROM job WHERE run_at IS NOT NULL")
+    ((due,),) = await db.execute_fetchall("SELECT COUNT(*) FROM delivery WHERE state = 'due'")
     answers = []
     for lanes in items:
         oldest = {}
@@ -57,7 +60,9 @@ async def surveys(db: Connection, items: Sequence[Sequence[str]]) -> Sequence[Su
             if moment is not None:
                 oldest[lane] = moment
         answers.append(
-            Survey(held=held, oldest=oldest, file_bytes=_size(Path(path)), wal_bytes=_size(Path(f"{path}-wal")))
+            Survey(
+                held=held, due=due, oldest=oldest, file_bytes=_size(Path(path)), wal_bytes=_size(Path(f"{path}-wal"))
+            )
         )
     return answers
 

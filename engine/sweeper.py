@@ -6,7 +6,7 @@ import time
 
 from .clock import Clock
 from .errors import CoatcheckError
-from .settings import JobSettings
+from .settings import DeliverySettings, JobSettings
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -16,16 +16,22 @@ _BATCH_SECONDS = 0.002
 _MIN_BATCH, _MAX_BATCH = 8, 1024
 #: Idempotency keys in one batch: as many as that time is enough for.
 _KEYS_AT_ONCE = 128
+_UPLOADS_AT_ONCE = 64
+#: Deliveries, with their payloads.
+_DELIVERIES_AT_ONCE = 32
 #: Free pages that stay in the file, to be used again.
 _SPARE_PAGES = 256
 _PAGES_AT_ONCE = 64
 
 
 class Sweeper:
-    def __init__(self, store: Store, settings: JobSettings, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, settings: JobSettings, clock: Clock, deliveries: DeliverySettings | None = None
+    ) -> None:
         self._store = store
         self._interval = settings.sweep_interval_seconds
         self._patience = settings.max_result_ttl_seconds
+        self._keep_deliveries = (deliveries or DeliverySettings()).keep_seconds
         self._clock = clock
         self._batch = 64
 
@@ -57,15 +63,29 @@ class Sweeper:
             # Three quarters of the writer's time are for others.
             await asyncio.sleep(3 * took)
         await self._forget()
+        await self._expire_uploads()
         if gone:
             await self._shrink()
         return gone
 
     async def _forget(self) -> None:
-        """Removes idempotency keys that have expired."""
+        """Removes idempotency keys that have expired, and deliveries that are old."""
+        outbox, keep = self._store.outbox, self._keep_deliveries
+        for forget, most in (
+            (self._store.forget, _KEYS_AT_ONCE),
+            (lambda most: outbox.forget(keep, most), _DELIVERIES_AT_ONCE),
+        ):
+            while True:
+                began = time.perf_counter()
+                if await forget(most) < most:
+                    break
+                await asyncio.sleep(3 * (time.perf_counter() - began))
+
+    async def _expire_uploads(self) -> None:
+        """Removes uploads that have expired; their files go with the last job that uses them."""
         while True:
             began = time.perf_counter()
-            if await self._store.forget(_KEYS_AT_ONCE) < _KEYS_AT_ONCE:
+            if await self._store.uploads.sweep(_UPLOADS_AT_ONCE) < _UPLOADS_AT_ONCE:
                 return
             await asyncio.sleep(3 * (time.perf_counter() - began))
 

@@ -41,6 +41,17 @@ def resolve(name: str, operation: str, providers: Mapping[str, Provider], *, par
     raise UnknownModel(f"provider {target.provider} {why}{_instead(operation, providers)}", param=param)
 
 
+def usual(operation: str, providers: Mapping[str, Provider]) -> str:
+    """The name, as "provider/model", of the model for clients that name none: that of the first provider, in the
+    configuration's order, that has a default for the operation. Raises `UnknownModel` where none has."""
+    for name, provider in providers.items():
+        model = provider.default(operation)
+        if model is not None:
+            return f"{name}/{model}"
+    text = f"model is required: no provider has a default for {operation}{_instead(operation, providers)}"
+    raise UnknownModel(text, param="model")
+
+
 def _declared(name: str, operation: str, providers: Mapping[str, Provider], param: str) -> Target:
     """The one target whose provider declares the bare model `name`."""
     owners = [p for p, provider in providers.items() if name in provider.models]

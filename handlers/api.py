@@ -45,6 +45,12 @@ class Declaration:
         return found if isinstance(found, cls) else cls()
 
 
+def slashed(*routes: web.RouteDef) -> list[web.RouteDef]:
+    """The routes, and after them each once more with a slash at its end. Those that are so doubled are not in the
+    document."""
+    return [*routes, *(web.RouteDef(r.method, f"{r.path}/", r.handler, r.kwargs) for r in routes)]
+
+
 def declared(policy: Policy, description: str, *subject: Any) -> Callable[[H], H]:
     """Declares the handler that it decorates; every handler of a route is."""
 

@@ -2,6 +2,7 @@
 
 A page of any site can send requests to localhost, and can point a name of its own there (DNS rebinding). So the Host
 must be one of ours, and a request that a browser marks as coming from elsewhere is refused. No cookie ever counts.
+Links to files of results may stand on any page: they say themselves who may read them.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from ..engine.errors import Forbidden
 from ..schemas.config import ServerSettings
 from .auth import host_name, is_loopback
 from .health import PROBES
+from .links import is_link
 
 _SITE = istr("Sec-Fetch-Site")
 
@@ -41,7 +43,7 @@ def guard(allowed: Callable[[str], bool]) -> Callable[[web.Request], None]:
                     known.add(host)
             elif request.match_info.handler not in PROBES:
                 raise Forbidden(f"the Host {host[:100]!r} is not one of [server] allowed_hosts")
-        if headers.get(_SITE) == "cross-site":
+        if headers.get(_SITE) == "cross-site" and not is_link(request):
             raise Forbidden("requests from pages of other sites are refused")
         origin = headers.get(hdrs.ORIGIN)
         if origin is not None and origin.partition("://")[2] != host:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..engine.calls import Offer, Provider
@@ -38,20 +38,50 @@ class Catalogue:
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._providers = providers
         self._shelves = {name: _Shelf(name, provider) for name, provider in providers.items()}
+        self._offers: dict[str, Sequence[Offer]] = {}
+        #: What was made of them.
+        self._made: dict[Hashable, bytes] = {}
 
     async def entries(self) -> list[Entry]:
         """Every model, provider by provider; of a provider that does not answer, those that it declares."""
-        offered = await asyncio.gather(*(shelf.offers() for shelf in self._shelves.values()))
-        found = (
-            self._entry(name, offer)
-            for name, offers in zip(self._shelves, offered, strict=True)
-            for offer in {offer.id: offer for offer in offers}.values()
-        )
+        found = (self._entry(name, offer) for name, offers in (await self.offers()).items() for offer in offers)
         return [entry for entry in found if entry.operations]
 
     async def find(self, name: str) -> Entry | None:
         """The model of that name; None if there is none."""
         return next((entry for entry in await self.entries() if name in (entry.id, *entry.aliases)), None)
+
+    async def able(self, feature: str, operations: Collection[str]) -> list[tuple[str, str]]:
+        """The providers and models that can be asked for the feature, which these operations may stand in for.
+
+        Of each provider its default comes first. Where it does not say what its models are for, and has a default, that
+        is all.
+        """
+        found = []
+        for name, offers in (await self.offers()).items():
+            provider = self._providers[name]
+            default = provider.default(feature)
+            known = [o.id for o in offers if feature in o.operations or not set(operations).isdisjoint(o.operations)]
+            unsaid = [offer.id for offer in offers if not offer.operations]
+            models = [*known, *unsaid] if default is None else [default, *known]
+            found += [(name, model) for model in dict.fromkeys(models) if provider.check(feature, model) is None]
+        return found
+
+    async def offers(self) -> Mapping[str, Sequence[Offer]]:
+        """What each provider has, by its name."""
+        offered = await asyncio.gather(*(shelf.offers() for shelf in self._shelves.values()))
+        if any(self._offers.get(name) is not offers for name, offers in zip(self._shelves, offered, strict=True)):
+            self._offers, self._made = dict(zip(self._shelves, offered, strict=True)), {}
+        return self._offers
+
+    async def once(self, key: Hashable, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """What `make` makes of the offers, made again when they have been asked for again: of routes that are open to
+        everyone. There are few keys."""
+        await self.offers()
+        made = self._made
+        if key not in made:
+            made[key] = await make()
+        return made[key]
 
     def _entry(self, name: str, offer: Offer) -> Entry:
         provider = self._providers[name]
@@ -86,7 +116,8 @@ class _Shelf:
     async def _ask(self) -> tuple[Sequence[Offer], float]:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                return await self._provider.offers(), _KEPT_SECONDS
+                offers = await self._provider.offers()
+                return list({offer.id: offer for offer in offers}.values()), _KEPT_SECONDS
         except (CallFailed, TimeoutError) as error:
             log.info("provider %s did not say which models it has: %s", self._name, error)
             return [Offer(id=model) for model in self._provider.models], _MISSED_SECONDS

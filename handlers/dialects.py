@@ -1,4 +1,5 @@
-"""In whose words a request is answered: Bifrost's, or a vendor's on the routes that the vendor's own clients call."""
+"""In whose words a request is answered: Bifrost's, Eden AI's under `/v3`, or a vendor's on the routes that the vendor's
+own clients call."""
 
 import re
 from collections.abc import Callable
@@ -7,16 +8,19 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from ..engine.errors import Refusal
-from ..schemas import v1, vendor_errors
+from ..schemas import v1, v3, vendor_errors
 
 #: Paths, without where the application is mounted, that the vendors' clients ask for, be there anything or not.
-_ANTHROPIC = re.compile(r"/anthropic(/|$)")
+_ANTHROPIC = re.compile(r"/(anthropic|v3/v1)(/|$)")
 _OPENAI = re.compile(
-    r"/openai(/|$)|/v1/("
+    r"/(openai|v1/("
     r"chat|completions|responses|embeddings|audio|images|rerank|ocr|models|"
     r"assistants|batches|containers|conversations|evals|files|fine_tuning|moderations|threads|uploads|vector_stores|videos"
-    r")(/|$)"
+    r")|v3/(llm|chat|completions|responses|embeddings|audio|images|rerank|ocr|models|moderations|videos))"
+    r"(/|$)"
 )
+
+_EDEN = re.compile(r"/v3(/|$)")
 
 #: What the vendors have and we have not.
 _NOT_HERE = {"/messages/count_tokens": "tokens are not counted here: only a provider knows how it cuts a text"}
@@ -54,23 +58,26 @@ ANTHROPIC = Dialect(
     body=vendor_errors.anthropic_refusal,
     headers=("request-id",),
 )
+EDEN = Dialect(status=v3.status, body=v3.refusal)
 
 
 def of_path(path: str) -> Dialect:
     """The dialect of a path, as the application has it without the place where it is mounted."""
     if _ANTHROPIC.match(path):
         return ANTHROPIC
-    return OPENAI if _OPENAI.match(path) else BIFROST
+    if _OPENAI.match(path):
+        return OPENAI
+    return EDEN if _EDEN.match(path) else BIFROST
 
 
 def dialect(request: web.Request) -> Dialect:
     """The dialect of the request's route; where there is none, of what its path looks like."""
     resource = request.match_info.route.resource
-    prefix = _prefix(request)
+    prefix = mounted_at(request)
     return of_path((resource.canonical if resource is not None else request.path).removeprefix(prefix))
 
 
-def _prefix(request: web.Request) -> str:
+def mounted_at(request: web.Request) -> str:
     """Where the application is mounted, which its resources know."""
     found = (known.canonical for known in request.app.router.resources() if known.canonical.endswith(_ALWAYS))
     return next(found, _ALWAYS).removesuffix(_ALWAYS)

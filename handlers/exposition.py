@@ -88,6 +88,7 @@ class Exposition(Collector):
     def _database(self) -> Iterator[Metric]:
         if self._survey is not None:
             yield _gauge("coatcheck_jobs_held", "Jobs that wait for a later moment.", self._survey.held)
+            yield _gauge("coatcheck_deliveries_due", "Deliveries that are still to be sent.", self._survey.due)
             yield _gauge("coatcheck_database_bytes", "The database file.", self._survey.file_bytes)
             yield _gauge("coatcheck_database_wal_bytes", "The log of changes beside it.", self._survey.wal_bytes)
         yield _gauge("coatcheck_blob_bytes", "Files of requests and results.", self._gateway.store.blobs.size_bytes)

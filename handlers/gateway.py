@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from ..engine.calls import Provider
+from ..engine.calls import Provider, Tariff, unlisted
 from ..engine.clock import Clock
+from ..engine.fetch import Fetch
 from ..engine.keys import KeyRing
 from ..engine.lag import Lag
+from ..engine.links import Links
 from ..engine.pool import Pool
 from ..engine.rates import Rates
 from ..engine.readiness import Readiness
+from ..engine.signatures import EdenKey
 from ..engine.store import Store
 from ..schemas.config import Config
 from .attendance import Attendance
@@ -36,8 +39,16 @@ class Gateway:
     #: Clients that wait on an open connection for a job of theirs.
     attendance: Attendance = field(default_factory=Attendance)
     catalogue: Catalogue = field(init=False)
+    #: What models cost, for those who ask before they call.
+    tariff: Tariff = unlisted
     store: Store = field(init=False)
     pool: Pool = field(init=False)
+    #: Addresses of results' files.
+    links: Links = field(init=False)
+    #: Signs the v3 dialect's webhooks.
+    webhook_key: EdenKey = field(init=False)
+    #: For addresses that clients name.
+    fetch: Fetch = field(init=False)
     readiness: Readiness = field(init=False)
     lag: Lag = field(init=False)
 

@@ -20,12 +20,14 @@ _DEFAULT_PRIORITY = 3
 _LONGEST_CANCEL_SECONDS = 31_536_000
 
 
-def ttl_seconds(header: str | None, settings: JobSettings) -> int:
-    """How long the outcome is kept; what is not a positive integer means the default, and is never an error."""
+def ttl_seconds(header: str | None, settings: JobSettings, dialect: str = "v1") -> int:
+    """How long the outcome is kept; what is not a positive integer means the dialect's default, and is never an
+    error."""
     asked = 0
     if header is not None and _TTL.fullmatch(header):
         asked = int(header)
-    return min(asked if asked > 0 else settings.result_ttl_seconds, settings.max_result_ttl_seconds)
+    usual = settings.v3_result_ttl_seconds if dialect == "v3" else settings.result_ttl_seconds
+    return min(asked if asked > 0 else usual, settings.max_result_ttl_seconds)
 
 
 def priority(header: str | None) -> int:
@@ -52,6 +54,7 @@ def cancel_at(header: str | None, now: int) -> int | None:
         raise InvalidRequest(
             f"Cancel-After: expected a time from now, as 90, 90s, 1m30s or 1h, got {header[:40]!r}",
             param="Cancel-After",
+            place="header",
         )
     return now + total * SECOND
 
@@ -65,5 +68,6 @@ def idempotency_key(header: str | None) -> str | None:
         raise InvalidRequest(
             "Idempotency-Key: expected 1 to 255 printable ASCII characters, in quotes if there are spaces",
             param="Idempotency-Key",
+            place="header",
         )
     return re.sub(r'\\(["\\])', r"\1", found[1]) if found[1] is not None else found[2]

@@ -23,6 +23,8 @@ TAGS: Mapping[str, str] = {
     "poll": "Come back for the result.",
     "jobs": "Jobs of whatever operation: watch, list, cancel, repeat, delete.",
     "vendors": "For OpenAI's and Anthropic's own clients: the answer is the result.",
+    "universal": "Features in the words of Eden AI's v3, as jobs or at once, and what there is of them.",
+    "webhooks": "Who was told of a job's end, and how that went.",
     "keys": "Virtual keys, for admins.",
     "server": "The server itself.",
 }

@@ -8,7 +8,6 @@ from ..engine.errors import Conflict, InvalidRequest, JobNotFound
 from ..engine.jobs import Job, State, Ticket
 from ..engine.targets import resolve
 from ..schemas import queries, v1
-from ..schemas.operations import OPERATIONS
 from . import bodies, tickets
 from .api import Policy, declared
 from .auth import caller
@@ -86,7 +85,9 @@ async def retry(request: web.Request) -> web.Response:
         what = "has completed" if old.state is State.COMPLETED else f"is {old.state}"
         raise Conflict(f"the job {what}; only one that has failed or was cancelled can be done again")
     wanted = await _again(gateway, ticket)
-    polls = request.rel_url.raw_path.removesuffix(f"jobs/{old.id}/retry") + old.operation
+    polls = request.rel_url.raw_path.removesuffix(f"/{old.id}/retry")
+    if old.dialect == "v1":
+        polls = polls.removesuffix("jobs") + old.operation
     return await take(request, gateway, who, wanted, polls)
 
 
@@ -104,23 +105,24 @@ async def delete(request: web.Request) -> web.Response:
 
 async def _again(gateway: Gateway, ticket: Ticket) -> Wanted:
     old = ticket.job
-    operation = OPERATIONS.get(old.operation)
-    request = await gateway.store.request(old.seq)
-    if request is None:
+    work = await gateway.store.work(old.seq)
+    if work is None or work.request is None:
         raise Conflict("the job's request was not kept ([jobs] keep_requests = false), so it cannot be done again")
     return Wanted(
         operation=old.operation,
         model=old.model,
         targets=tuple(resolve(f"{t.provider}/{t.model}", old.operation, gateway.providers) for t in old.targets),
-        request=request,
+        request=work.request,
         identity=bodies.identity("retry", old.id),
         parent=Parent(
             id=old.id,
             owner=old.owner,
             ttl_seconds=old.ttl_seconds,
             priority=old.priority,
-            files_of=old.seq if operation and operation.files else None,
+            files_of=old.seq if work.files else None,
+            hook=await gateway.store.outbox.hook(old.seq),
         ),
+        dialect=old.dialect,
     )
 
 

@@ -13,12 +13,12 @@ from aiohttp import hdrs, web
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from ..engine.errors import BodyTooLarge, InvalidRequest
+from .file_names import cleaned
 
 _MOST_PARTS = 256
 _LONGEST_HEADER_LINE = 8192
 _MOST_HEADER_LINES = 16
 _LONGEST_NAME = 100
-_LONGEST_FILE_NAME = 255
 
 #: A client that sends nothing for so long is gone, or means no good.
 _PATIENCE_SECONDS = 60.0
@@ -173,7 +173,7 @@ def _part(segment: MultipartSegment) -> Part:
     # RFC 7578 has no such names, but there are clients that have.
     extended = _EXTENDED.fullmatch(_parameters(lines["Content-Disposition"]).get("filename*", ""))
     file_name = unquote_to_bytes(extended[2]).decode(extended[1], "replace") if extended else segment.filename
-    return Part(name, _cleaned(file_name), lines.get("Content-Type"))
+    return Part(name, None if file_name is None else cleaned(file_name), lines.get("Content-Type"))
 
 
 def _parameters(header: str) -> Mapping[str, str]:
@@ -182,13 +182,3 @@ def _parameters(header: str) -> Mapping[str, str]:
     if len(dict(found)) < len(found):
         raise malformed("a header has a parameter twice")
     return dict(found)
-
-
-def _cleaned(file_name: str | None) -> str | None:
-    """The file's name, without folders and what cannot be printed."""
-    if file_name is None:
-        return None
-    name = re.split(r"[/\\]", file_name)[-1]
-    name = "".join(letter for letter in name if letter.isprintable()).strip()
-    # The end says what kind of file it is.
-    return "" if name in (".", "..") else name[-_LONGEST_FILE_NAME:]

@@ -23,12 +23,19 @@ from ..engine.errors import (
     Unauthorized,
     UnknownKey,
 )
-from ..schemas import answers, vendor_answers
+from ..schemas import answers, v3_answers, vendor_answers
 from ..schemas.fields import ListOf
 from ..schemas.json_schema import published
-from . import descriptions, sdk_descriptions
+from . import (
+    descriptions,
+    info_descriptions,
+    sdk_descriptions,
+    universal_descriptions,
+    upload_descriptions,
+    webhook_descriptions,
+)
 from .api import Declaration, Policy
-from .dialects import ANTHROPIC, BIFROST, OPENAI, Dialect, of_path
+from .dialects import ANTHROPIC, BIFROST, EDEN, OPENAI, Dialect, of_path
 from .errors import Broken
 from .introduction import HEADERS, INTRODUCTION, SECURITY, TAGS
 from .version import version
@@ -36,9 +43,20 @@ from .vocabulary import Description, Extras, Part
 
 Json = dict[str, Any]
 
+#: Where the descriptions are that handlers name.
+_WORDS = (
+    descriptions,
+    sdk_descriptions,
+    webhook_descriptions,
+    info_descriptions,
+    universal_descriptions,
+    upload_descriptions,
+)
+
 #: The shape of refusals.
 ERRORS: Mapping[Dialect, type[answers.Answer]] = {
     BIFROST: answers.Refusal,
+    EDEN: v3_answers.UniversalError,
     OPENAI: vendor_answers.OpenAIError,
     ANTHROPIC: vendor_answers.AnthropicError,
 }
@@ -84,6 +102,7 @@ _FAMILIES = {
     "speech": "Speech",
     "rerank": "Rerank",
     "ocr": "Ocr",
+    "moderations": "Moderation",
     "messages": "Messages",
 }
 
@@ -121,14 +140,30 @@ class _Document:
             components.response(refusal.__name__, self._refused(BIFROST, refusal()))
         for resource in router.resources():
             found = {route.method.lower(): route for route in resource if route.method != "HEAD"}
-            if found:
+            if found and not resource.canonical.endswith("/"):
                 path = resource.canonical.removeprefix(self._prefix)
                 said_in = of_path(path)
                 operations = {method: self._operation(route.handler, said_in) for method, route in found.items()}
                 self._spec.path(path=path, operations=operations)
-        document = self._spec.to_dict()
+        sent = {name: {"post": self._sent(name, webhook)} for name, webhook in webhook_descriptions.SENT.items()}
+        document = {**self._spec.to_dict(), "webhooks": sent}
         self._finish(document["components"]["schemas"])
         return document
+
+    def _sent(self, name: str, webhook: webhook_descriptions.Sent) -> Json:
+        text = {"type": "string"}
+        return {
+            "operationId": name,
+            "tags": ["webhooks"],
+            "summary": webhook.summary,
+            "security": [],
+            "parameters": [
+                {"in": "header", "name": header, "required": True, "description": about, "schema": text}
+                for header, about in webhook.headers.items()
+            ],
+            "requestBody": {"required": True, "content": self._content(webhook.schema, webhook.schema.examples)},
+            "responses": {"2XX": {"description": "It is delivered; what is answered otherwise may be tried again."}},
+        }
 
     def _operation(self, handler: Any, dialect: Dialect) -> Json:
         declaration = Declaration.of(handler)
@@ -197,7 +232,7 @@ class _Document:
 
     def _refused(self, dialect: Dialect, *refusals: Refusal, more: Iterable[str] = ()) -> Json:
         """The answer for refusals of one status; `more`: other headers that it may have."""
-        if dialect is BIFROST:
+        if dialect in (BIFROST, EDEN):
             self._codes.update(refusal.code for refusal in refusals)
         names = (*_REFUSED.get(dialect.status(refusals[0]), ()), *more, *dialect.headers)
         examples = {r.code: orjson.loads(dialect.body(r, _REQUEST_ID)) for r in refusals}
@@ -220,7 +255,7 @@ def _description(declaration: Declaration) -> Description:
     """What the handler's declaration names; where it names nothing, nothing."""
     description, name = Description(), declaration.description
     if name:
-        found = getattr(descriptions, name, None) or getattr(sdk_descriptions, name)
+        found = next(getattr(words, name) for words in _WORDS if hasattr(words, name))
         part: Part = found(*declaration.subject) if declaration.subject else found
         part(description)
     return description

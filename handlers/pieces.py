@@ -4,11 +4,12 @@ import asyncio
 import binascii
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import orjson
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
@@ -55,16 +56,19 @@ class Pieces(Payload):
                 await _send(piece, writer)
 
 
-def spliced(body: bytes, files: Sequence[ResultFile]) -> "bytes | Pieces":
-    """The body with each placeholder replaced by its file, in base64; by null where that has nothing."""
+def spliced(body: bytes, files: Sequence[ResultFile], link: Callable[[int], str] | None = None) -> "bytes | Pieces":
+    """The body with each placeholder replaced by its file, in base64, or by the address that `link` makes of its place
+    (None: by null); by null where the file has nothing."""
     if not files:
         return body
     known = {file.blob.encode(): file for file in files}
     pieces: list[bytes | Extract] = []
     end = 0
-    for found in re.finditer(b'"blob:(%b)"' % b"|".join(map(re.escape, known)), body):
-        file = known[found[1]]
-        whole = Extract(path=file.path, size_bytes=file.size_bytes, encoded=True)
+    for found in re.finditer(b'"(blob|link):(%b)"' % b"|".join(map(re.escape, known)), body):
+        file = known[found[2]]
+        whole: bytes | Extract = Extract(path=file.path, size_bytes=file.size_bytes, encoded=True)
+        if found[1] == b"link":
+            whole = orjson.dumps(link(file.place) if link else None)
         pieces += (body[end : found.start()], whole if file.size_bytes else b"null")
         end = found.end()
     return Pieces(*pieces, body[end:])

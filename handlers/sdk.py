@@ -4,44 +4,44 @@ Behind each request is a job all the same. Its client waits for it on the open c
 job. With `x-bf-async` the answer comes at once, and `x-bf-async-id` collects.
 """
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
 from aiohttp import web
 from multidict import istr
 
-from ..engine.errors import InvalidRequest, JobNotFound, Unavailable
+from ..engine.errors import JobNotFound
 from ..engine.keys import Caller
 from ..schemas.conversations import MESSAGES
 from ..schemas.openai import DIRECT
 from ..schemas.operations import Operation
 from . import tickets, vendors
 from .api import Handler, Policy, declared
+from .attending import JOB_ID, attend, keeps
 from .auth import caller
 from .gateway import GATEWAY, Gateway
 from .prefer import preference
 from .requests import present
-from .submission import Taken, submit
+from .submission import submit
 from .vendors import Vendor
 from .wanted import Wanted, wanted
 
 #: Where OpenAI's routes are, besides what else there is of ours.
-PREFIXES = ("/v1", "/openai/v1")
-MESSAGES_PATH = "/anthropic/v1/messages"
+PREFIXES = ("/v1", "/openai/v1", "/v3")
+MESSAGES_PATHS = ("/anthropic/v1/messages", "/v3/v1/messages")
+#: Another place for chats, at which Eden AI had them first.
+CHAT_PATH = "/v3/llm/chat/completions"
 
-_ASYNC, _ASYNC_ID, _ON_DISCONNECT = istr("x-bf-async"), istr("x-bf-async-id"), istr("x-bf-on-disconnect")
-_JOB_ID = "x-bf-job-id"
+_ASYNC, _ASYNC_ID = istr("x-bf-async"), istr("x-bf-async-id")
 _NO = frozenset({"", "0", "false", "no", "off"})
 
 
 def routes() -> list[web.RouteDef]:
-    found = [
-        web.post(f"{prefix}/{operation.name}", ask(operation, vendors.OpenAI(), f"{prefix}/{operation.name}"))
-        for prefix in PREFIXES
-        for operation in DIRECT.values()
-    ]
-    return [*found, web.post(MESSAGES_PATH, ask(MESSAGES, vendors.Anthropic(), MESSAGES_PATH))]
+    paths = [(f"{prefix}/{name}", operation) for prefix in PREFIXES for name, operation in DIRECT.items()]
+    paths.append((CHAT_PATH, DIRECT["chat/completions"]))
+    found = [web.post(path, ask(operation, vendors.OpenAI(), path)) for path, operation in paths]
+    messages = [web.post(path, ask(MESSAGES, vendors.Anthropic(), path)) for path in MESSAGES_PATHS]
+    return [*found, *messages]
 
 
 def ask(operation: Operation, vendor: Vendor, path: str) -> Handler:
@@ -53,11 +53,11 @@ def ask(operation: Operation, vendor: Vendor, path: str) -> Handler:
         who = caller(gateway, request)
         if id := request.headers.get(_ASYNC_ID):
             return await _collect(request, gateway, who, operation, vendor, id)
-        keeps = _keeps(request.headers)
+        keep = keeps(request.headers)
         work = await wanted(request, gateway, who, operation)
         if request.headers.get(_ASYNC, "").strip().lower() not in _NO:
             return await _promise(request, gateway, who, vendor, work)
-        return await _attend(request, gateway, who, vendor, work, keeps=keeps)
+        return await _attend(request, gateway, who, vendor, work, keep=keep)
 
     return handle
 
@@ -91,46 +91,14 @@ async def _promise(
 
 
 async def _attend(
-    request: web.Request, gateway: Gateway, who: Caller, vendor: Vendor, work: Wanted, *, keeps: bool
+    request: web.Request, gateway: Gateway, who: Caller, vendor: Vendor, work: Wanted, *, keep: bool
 ) -> web.StreamResponse:
     """Takes the job, and answers when it has ended. It ends with its client, unless that wants it to go on."""
-    taken = await (submit(request, gateway, who, work) if keeps else _begin(request, gateway, who, work))
-    attended = not keeps and taken.new
-    ticket = await gateway.attendance.end(request, gateway.store, gateway.pool, taken.id, attended=attended)
-    if ticket is not None:
-        answer = await vendors.answer(vendor, request, gateway, ticket, work.request)
-        return _named(request, vendor, taken.id, answer, taken.headers)
-    if gateway.pool.watchers.closed:
-        what = f"collect the job with {_ASYNC_ID} when it is back" if keeps else "the job was cancelled"
-        raise Unavailable(f"the server stops; {what}", retry_after=5, headers={_JOB_ID: taken.id})
-    # Nobody reads this.
-    return web.Response(status=499)
-
-
-async def _begin(request: web.Request, gateway: Gateway, who: Caller, work: Wanted) -> Taken:
-    """Takes the job; where the handler is cancelled meanwhile, the job is given up as soon as it is there."""
-    taking = asyncio.create_task(submit(request, gateway, who, work, attended=True))
-    try:
-        return await asyncio.shield(taking)
-    except asyncio.CancelledError:
-        gateway.attendance.give_up(_given_up(gateway, taking))
-        raise
-
-
-async def _given_up(gateway: Gateway, taking: asyncio.Task[Taken]) -> None:
-    taken = await taking
-    if taken.new:
-        await gateway.pool.cancel(taken.id, None)
-
-
-def _keeps(headers: Mapping[str, str]) -> bool:
-    """Whether the job goes on when its client goes. Raises `InvalidRequest` for a word that says neither."""
-    given = headers.get(_ON_DISCONNECT, "").strip().lower()
-    if given not in ("", "cancel", "continue"):
-        raise InvalidRequest(
-            f"{_ON_DISCONNECT}: expected cancel or continue, got {given[:40]!r}", param=str(_ON_DISCONNECT)
-        )
-    return given == "continue"
+    taken, ticket = await attend(request, gateway, who, work, keep=keep, collect=f"with {_ASYNC_ID}")
+    if ticket is None:
+        return web.Response(status=499)
+    answer = await vendors.answer(vendor, request, gateway, ticket, work.request)
+    return _named(request, vendor, taken.id, answer, taken.headers)
 
 
 def _named(
@@ -138,7 +106,7 @@ def _named(
 ) -> web.Response:
     """The answer with the names under which it can be asked for again."""
     answer.headers.update(headers or {})
-    answer.headers[_JOB_ID] = id
+    answer.headers[JOB_ID] = id
     for name in vendor.dialect.headers:
         answer.headers[name] = present(request.headers).request_id
     return answer

@@ -9,19 +9,21 @@ from typing import NamedTuple
 from aiohttp import hdrs, web
 from multidict import istr
 
-from ..engine.errors import JobNotFound, KeyReused
+from ..engine.errors import JobNotFound, KeyReused, Unavailable
 from ..engine.ids import new_id
-from ..engine.jobs import Submission
+from ..engine.jobs import Hook, Submission
 from ..engine.keys import Caller
-from ..engine.repeats import Repeat
-from ..schemas import v1
+from ..engine.repeats import Repeat, Repeated
+from ..schemas import v1, v3
+from ..schemas.names import answers_files
 from . import headers, rates, tickets
 from .gateway import Gateway
 from .prefer import preference
-from .requests import present
+from .requests import present, while_there
 from .wanted import IDEMPOTENCY_KEY, Wanted
 
 _TTL, _PRIORITY, _CANCEL_AFTER = istr("x-bf-async-job-result-ttl"), istr("Priority"), istr("Cancel-After")
+_WEBHOOK = istr("x-bf-async-webhook")
 
 
 class Taken(NamedTuple):
@@ -91,7 +93,7 @@ async def _submit_files(request: web.Request, gateway: Gateway, who: Caller, wan
 async def _submit(request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted, attended: bool) -> Taken:
     submission = _submission(request, gateway, who, wanted, attended)
     key = headers.idempotency_key(request.headers.get(IDEMPOTENCY_KEY))
-    ticket = v1.accepted(submission.id, submission.created_at, submission.request_id, submission.parent)
+    ticket = _ticket(submission)
     if key is None:
         repeat = known = None
     else:
@@ -100,16 +102,71 @@ async def _submit(request: web.Request, gateway: Gateway, who: Caller, wanted: W
         known = await gateway.store.repeated(who.owner, key)
     limits: Mapping[str, str] = {}
     if known is None:
+        hook = await _hook(request, gateway, wanted)
+        if hook is not None:
+            submission = submission._replace(hook=hook)
         limits = rates.admit(gateway, who)
-        known = await gateway.pool.submit(submission, repeat)
+        if wanted.sources:
+            submission = await _filled(request, gateway, who, wanted, submission)
+            known = await asyncio.shield(asyncio.create_task(_offer(gateway, submission, repeat)))
+        else:
+            known = await gateway.pool.submit(submission, repeat)
     if known is None or repeat is None:
         return Taken(submission.id, ticket, dict(limits), submission)
     if known.fingerprint != repeat.fingerprint:
-        raise KeyReused(param="Idempotency-Key")
+        raise KeyReused(param="Idempotency-Key", place="header")
     if not attended and gateway.attendance.release(known.job_id):
         # Whoever else waits for it may go: the outcome is promised to this one.
         await gateway.store.detach(known.job_id, submission.ttl_seconds)
     return Taken(known.job_id, known.answer, {**limits, "Idempotency-Replayed": "true"}, submission)
+
+
+async def _filled(
+    request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted, submission: Submission
+) -> Submission:
+    """The submission with the files that the request names, once they are here: the caller keeps them or discards
+    them."""
+    if not gateway.pool.accepting:
+        raise Unavailable("the server is stopping or has not started yet", retry_after=5)
+    gateway.pool.backlog.look(submission.owner)
+    # Not imported where nobody names files.
+    from . import inputs
+
+    async with while_there(request):
+        files, borrowed = await inputs.gather(gateway, who, wanted.sources)
+    return submission._replace(files=files, borrowed=borrowed)
+
+
+async def _offer(gateway: Gateway, submission: Submission, repeat: Repeat | None) -> Repeated | None:
+    """Hands the job over; its files are removed where it is not taken."""
+    taken = False
+    try:
+        known = await gateway.pool.submit(submission, repeat)
+        taken = known is None
+        return known
+    finally:
+        if not taken:
+            await gateway.store.blobs.discard(*(file.blob for file in submission.files))
+
+
+async def _hook(request: web.Request, gateway: Gateway, wanted: Wanted) -> Hook | None:
+    """Who is to be told: whom the request names, in its body or its headers, else whom its parent did."""
+    if wanted.hook is not None:
+        return wanted.hook
+    if _WEBHOOK not in request.headers:
+        return wanted.parent.hook if wanted.parent else None
+    # Not imported where nobody is told.
+    from .webhooks import hook_of
+
+    found = await hook_of(request, gateway)
+    return found and found._replace(parameters=wanted.parameters)
+
+
+def _ticket(submission: Submission) -> bytes:
+    """The answer to the submit, in the words of its route; jobs are done again by one of v1 alone."""
+    if submission.dialect == "v3" and submission.parent is None:
+        return v3.accepted(submission)
+    return v1.accepted(submission.id, submission.created_at, submission.request_id, submission.parent)
 
 
 def _submission(request: web.Request, gateway: Gateway, who: Caller, wanted: Wanted, attended: bool) -> Submission:
@@ -118,13 +175,14 @@ def _submission(request: web.Request, gateway: Gateway, who: Caller, wanted: Wan
     ttl, urgency = given.get(_TTL), given.get(_PRIORITY)
     if ttl is None and parent:
         ttl_seconds = parent.ttl_seconds
-    elif ttl is None and attended:
+    elif ttl is None and attended and not (wanted.dialect == "v3" and answers_files(wanted.operation)):
+        # An answer with addresses of files is no use without them.
         ttl_seconds = settings.sync_result_ttl_seconds
     else:
-        ttl_seconds = headers.ttl_seconds(ttl, settings)
+        ttl_seconds = headers.ttl_seconds(ttl, settings, wanted.dialect)
     return Submission(
         id=new_id(),
-        dialect="v1",
+        dialect=wanted.dialect,
         operation=wanted.operation,
         owner=parent.owner if parent else who.owner,
         model=wanted.model,

@@ -3,17 +3,19 @@
 import asyncio
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from aiohttp import hdrs, web
 
 from ..engine.errors import InvalidRequest, JobNotFound, UnknownKey
 from ..engine.ids import is_id
-from ..engine.jobs import ResultFile, State, Ticket
+from ..engine.jobs import Job, ResultFile, State, Ticket
 from ..engine.keys import Caller
 from ..schemas import v1
-from ..schemas.operations import OPERATIONS
+from ..schemas.names import answers_files
 from .auth import caller
+from .dialects import mounted_at
 from .gateway import GATEWAY, Gateway
 from .pieces import spliced
 from .prefer import Preference, preference
@@ -88,8 +90,7 @@ async def shown(request: web.Request, gateway: Gateway, ticket: Ticket) -> web.R
 
 async def files_of(gateway: Gateway, ticket: Ticket) -> Sequence[ResultFile]:
     """The files of the job's result; nothing is asked where there can be none."""
-    operation = OPERATIONS.get(ticket.job.operation)
-    if operation is None or not operation.answers_files or ticket.job.state is not State.COMPLETED:
+    if ticket.job.state is not State.COMPLETED or not answers_files(ticket.job.operation):
         return ()
     return await gateway.store.files(ticket.job.seq)
 
@@ -106,21 +107,50 @@ def show(
 ) -> web.Response:
     """The job with `more` keys, and the `files` of its result in their places: 200 once it has ended, 202 before, 304
     where the client has it like that already."""
-    job, ended = ticket.job, ticket.job.completed_at is not None
     head, body = v1.envelope(ticket, more)
     # Without more, nothing but the state changes what is shown.
-    tag = f'"{job.state}"' if more is None else f'"{hashlib.blake2b(head, digest_size=9).hexdigest()}"'
-    answer: dict[str, str] = {hdrs.ETAG: tag, hdrs.CACHE_CONTROL: "private, no-cache"}
+    tag = f'"{ticket.job.state}"' if more is None else tag_of(head)
+    status = 200 if ticket.job.completed_at is not None else 202
+    return answer(request, gateway, ticket.job, body, tag, status, files=files, prefers=prefers, headers=headers)
+
+
+def answer(
+    request: web.Request,
+    gateway: Gateway,
+    job: Job,
+    body: bytes,
+    tag: str,
+    status: int,
+    *,
+    files: Sequence[ResultFile] = (),
+    prefers: Preference | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """The body of an answer that shows the job, with the `files` of its result in their places; 304 where the client
+    has what the tag stands for."""
+    ended = job.completed_at is not None
+    shown: dict[str, str] = {hdrs.ETAG: tag, hdrs.CACHE_CONTROL: "private, no-cache"}
     if not ended:
-        answer[hdrs.RETRY_AFTER] = retry_after(gateway.pool.forecast.seconds_left(job))
+        shown[hdrs.RETRY_AFTER] = retry_after(gateway.pool.forecast.seconds_left(job))
     if prefers is not None:
-        answer |= prefers.headers(ended=ended)
+        shown |= prefers.headers(ended=ended)
     if headers:
-        answer |= headers
+        shown |= headers
     if is_known(request, tag):
-        return web.Response(status=304, headers=answer)
-    sent = spliced(body, files)
-    return web.Response(body=sent, status=200 if ended else 202, headers=answer, content_type="application/json")
+        return web.Response(status=304, headers=shown)
+    sent = spliced(body, files, linked(request, gateway, job)) if files else body
+    return web.Response(body=sent, status=status, headers=shown, content_type="application/json")
+
+
+def tag_of(shown: bytes) -> str:
+    """The ETag of what is shown."""
+    return f'"{hashlib.blake2b(shown, digest_size=9).hexdigest()}"'
+
+
+def linked(request: web.Request, gateway: Gateway, job: Job) -> Callable[[int], str]:
+    """What makes the address of a file of the job's result, from its place; where the configuration does not say how
+    clients reach the server, that is there where this request came."""
+    return partial(gateway.links.of, job.id, base=f"{request.scheme}://{request.host}{mounted_at(request)}")
 
 
 def retry_after(seconds: float | None) -> str:

@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import web
 from multidict import istr
 
 from ..engine.errors import Unavailable
-from ..engine.jobs import Attached
+from ..engine.jobs import Attached, Hook
 from ..engine.keys import Caller
-from ..engine.targets import Target, resolve
+from ..engine.targets import Target, resolve, usual
 from ..schemas.operations import Loaded, Operation
 from . import bodies, rates
 from .gateway import Gateway
+
+if TYPE_CHECKING:
+    from .inputs import Source
 
 # Looked up in every submit: it need not be compared letter by letter.
 IDEMPOTENCY_KEY = istr("Idempotency-Key")
@@ -23,7 +26,7 @@ class Wanted(NamedTuple):
     """What a job is to do."""
 
     operation: str
-    #: As the client named it.
+    #: As the client named it; the default, with its provider, where it named none.
     model: str
     targets: tuple[Target, ...]
     #: What the provider is given, as JSON.
@@ -34,6 +37,13 @@ class Wanted(NamedTuple):
     parent: "Parent | None" = None
     #: The request's files: `submission.submit` keeps them or discards them.
     files: tuple[Attached, ...] = ()
+    #: The files that the request names, which are fetched when nothing else speaks against the job.
+    sources: "tuple[Source, ...]" = ()
+    dialect: str = "v1"
+    #: Who is to be told of the end; None: whom the headers name.
+    hook: Hook | None = None
+    #: What whom the headers name gets back, as JSON.
+    parameters: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +54,7 @@ class Parent:
     priority: int
     #: Its seq, if its request has files: they are the new one's too.
     files_of: int | None
+    hook: Hook | None
 
 
 async def wanted(request: web.Request, gateway: Gateway, who: Caller, operation: Operation) -> Wanted:
@@ -98,17 +109,20 @@ def _of_fields(
 def _resolved(
     gateway: Gateway, operation: Operation, loaded: Loaded, files: tuple[Attached, ...] = (), *, keyed: bool
 ) -> Wanted:
-    names = (loaded.model, *loaded.fallbacks)
+    model = loaded.model or usual(operation.name, gateway.providers)
+    names = (model, *loaded.fallbacks)
     params = ("model", *(f"fallbacks[{i}]" for i in range(len(loaded.fallbacks))))
+    # A default may change between a request and its repeat.
+    said = (loaded.model, *loaded.fallbacks)
     return Wanted(
         operation=operation.name,
-        model=loaded.model,
+        model=model,
         targets=tuple(
             resolve(name, operation.name, gateway.providers, param=param)
             for name, param in zip(names, params, strict=True)
         ),
         request=bodies.render(loaded.body),
-        identity=bodies.identity(operation.name, names, loaded.body, *_named(files)) if keyed else b"",
+        identity=bodies.identity(operation.name, said, loaded.body, *_named(files)) if keyed else b"",
         files=files,
     )
 

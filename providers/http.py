@@ -16,7 +16,7 @@ from ..engine.calls import Call
 from ..engine.errors import CallFailed, Interrupted, NotConnected, Refused, TimedOut, Unusable
 from .credentials import Credential, Credentials
 from .options import ProviderOptions, variable
-from .upstream import NO_QUOTA, brief, failure, pieces, read_answer, read_error
+from .upstream import NO_QUOTA, brief, failure, pieces, read_answer, read_error, unquoted
 
 #: A shorter header is a word, not a secret.
 SHORTEST_SECRET = 8
@@ -203,11 +203,15 @@ class Door:
         Raises `Unusable` for anything else that it calls a success, and what `open` raises.
         """
         async with self.open(method, url, **more) as response:
-            return self.parsed(await self.read(response))
+            return self.parsed(await self.read(response, more.get("call")))
 
-    async def read(self, response: aiohttp.ClientResponse) -> bytes:
-        """The body; raises `Unusable` if it is too large, or compressed although nobody asked."""
-        return await read_answer(response, self._most)
+    async def read(self, response: aiohttp.ClientResponse, call: Call | None = None) -> bytes:
+        """The body, of which the call's `original` is told; raises `Unusable` if it is too large, or compressed
+        although nobody asked."""
+        answer = await read_answer(response, self._most)
+        if call is not None and call.original is not None:
+            call.original(unquoted(answer, self.secrets))
+        return answer
 
     def parsed(self, answer: bytes) -> dict[str, Any]:
         try:

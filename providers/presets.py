@@ -18,10 +18,11 @@ EDITS = "images/edits"
 VARIATIONS = "images/variations"
 RERANK = "rerank"
 OCR = "ocr"
+MODERATIONS = "moderations"
 
 #: All that a server of this kind can be asked for.
 OPERATIONS = (
-    CHAT, TEXT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, IMAGES, EDITS, VARIATIONS, RERANK, OCR,
+    CHAT, TEXT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, IMAGES, EDITS, VARIATIONS, RERANK, OCR, MODERATIONS,
 )  # fmt: skip
 
 
@@ -48,6 +49,8 @@ class Preset:
     brackets: bool = True
     #: What "b64_json" is called among the formats of images.
     b64_json: str = "b64_json"
+    #: Models that it is known to have for an operation, the default first.
+    usual: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: Where a result's `usage` says what the call cost in US dollars, if it does.
     cost: tuple[str, ...] = ()
 
@@ -63,15 +66,27 @@ def _own(port: int, *operations: str, max_tokens_field: str = "max_tokens") -> P
 
 
 _NEWER = "max_completion_tokens"
+_GPT_IMAGES = (
+    *("gpt-image-2.5-flare", "gpt-image-2.5-sunburst", "gpt-image-2", "gpt-image-1.5", "gpt-image-1-mini"),
+    "chatgpt-image-latest",
+)
 _THOUGHTS = frozenset({"reasoning", "reasoning_content"})
 
 PRESETS: Mapping[str, Preset] = {
     "openai": Preset(
         base_url="https://api.openai.com/v1",
         key_env="OPENAI_API_KEY",
-        operations=(CHAT, TEXT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, IMAGES, EDITS, VARIATIONS),
+        operations=(CHAT, TEXT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, IMAGES, EDITS, VARIATIONS, MODERATIONS),
         max_tokens_field=_NEWER,
         refused=_THOUGHTS,
+        usual={
+            EMBEDDINGS: ("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002"),
+            SPEECH: ("gpt-4o-mini-tts", "tts-1", "tts-1-hd"),
+            TRANSCRIPTIONS: ("gpt-transcribe", "whisper-1", "gpt-4o-mini-transcribe", "gpt-4o-transcribe"),
+            IMAGES: _GPT_IMAGES,
+            EDITS: _GPT_IMAGES,
+            MODERATIONS: ("omni-moderation-latest",),
+        },
     ),
     "azure": Preset(
         base_url="",
@@ -85,14 +100,24 @@ PRESETS: Mapping[str, Preset] = {
         key_env="GROQ_API_KEY",
         operations=(CHAT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS),
         max_tokens_field=_NEWER,
+        usual={
+            SPEECH: ("canopylabs/orpheus-v1-english",),
+            TRANSCRIPTIONS: ("whisper-large-v3-turbo", "whisper-large-v3"),
+        },
     ),
     "mistral": Preset(
         base_url="https://api.mistral.ai/v1",
         key_env="MISTRAL_API_KEY",
-        operations=(CHAT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, OCR),
+        operations=(CHAT, RESPONSES, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, OCR, MODERATIONS),
         refused=frozenset({"reasoning", "reasoning_content", "refusal", "annotations", "audio"}),
         stream_options=False,
         brackets=False,
+        usual={
+            EMBEDDINGS: ("mistral-embed",),
+            TRANSCRIPTIONS: ("voxtral-mini-latest",),
+            OCR: ("mistral-ocr-latest",),
+            MODERATIONS: ("mistral-moderation-latest",),
+        },
         names={
             CHAT: {"seed": "random_seed", "user": "", "safety_identifier": ""},
             SPEECH: {"voice": "voice_id"},
@@ -104,6 +129,7 @@ PRESETS: Mapping[str, Preset] = {
         key_env="TOGETHER_API_KEY",
         operations=(CHAT, TEXT, EMBEDDINGS, SPEECH, TRANSCRIPTIONS, IMAGES, RERANK),
         b64_json="base64",
+        usual={TRANSCRIPTIONS: ("openai/whisper-large-v3",), IMAGES: ("black-forest-labs/FLUX.1-schnell",)},
     ),
     "fireworks": Preset(
         base_url="https://api.fireworks.ai/inference/v1",
@@ -115,6 +141,7 @@ PRESETS: Mapping[str, Preset] = {
         key_env="OPENROUTER_API_KEY",
         operations=(CHAT, TEXT, RESPONSES, EMBEDDINGS),
         extras=True,
+        usual={EMBEDDINGS: ("openai/text-embedding-3-small",)},
         cost=("cost",),
     ),
     "xai": Preset(
@@ -122,6 +149,7 @@ PRESETS: Mapping[str, Preset] = {
         key_env="XAI_API_KEY",
         operations=(CHAT, RESPONSES, IMAGES),
         max_tokens_field=_NEWER,
+        usual={IMAGES: ("grok-imagine-image",)},
     ),
     "perplexity": Preset(
         base_url="https://api.perplexity.ai",

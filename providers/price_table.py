@@ -12,7 +12,7 @@ from typing import Any
 from genai_prices import types
 from genai_prices.data import providers as _VENDORS
 
-from ..engine.calls import Call, Usage
+from ..engine.calls import Call, Rate, Usage
 from .prices import UNSPOKEN
 
 #: What the table prices, and what of a usage says how much of it there was.
@@ -32,6 +32,14 @@ _COUNTS = {
     "input_document_kpages": "pages",
     "web_searches_kcount": "searches",
     "rerank_searches_kcount": "searches",
+}
+#: What its prices are of, by the last word of their names.
+_UNITS = {
+    "mtok": (1_000_000, "token"),
+    "mchars": (1_000_000, "char"),
+    "hours": (3600, "second"),
+    "kpages": (1000, "page"),
+    "kcount": (1000, "request"),
 }
 #: What no usage tells, and few calls use: counted as not used.
 _UNTOLD = {
@@ -90,6 +98,18 @@ class Priced:
             # Counts that contradict each other, or that leave open at which price a part of them is.
             return None
         return Fraction(calculated.total_price)
+
+    def rates(self) -> Mapping[str, Rate] | None:
+        """What is charged at the plain rate today, by what is counted; None if a price depends on how much it is of."""
+        said = vars(self.model.get_prices(datetime.now(UTC), {}))
+        priced = {key: price for key, price in said.items() if price is not None}
+        found = {}
+        for key, price in priced.items():
+            if not isinstance(price, Decimal) or (unit := _UNITS.get(key.rpartition("_")[2])) is None:
+                return None
+            if price:
+                found[_COUNTS.get(key, key)] = Rate(price, *unit)
+        return found if priced else None
 
     def _searched(self, call: Call, usage: Usage) -> bool:
         """Whether tools may have been used, besides the tokens, that cost nobody knows how much."""

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ..engine.calls import Call, Reply, Usage
+from ..engine.calls import Call, Rate, Reply, Usage
 from .presets import PRESETS
 
 if TYPE_CHECKING:
@@ -47,7 +47,25 @@ _Part = tuple[Decimal | None, int | None]
 #: SQLite's largest integer: what would cost more is an error of the prices.
 _MOST = 2**63 - 1
 #: Operations whose answers have no tokens of their own.
-UNSPOKEN = ("embeddings", "rerank")
+UNSPOKEN = ("embeddings", "rerank", "moderations")
+
+#: What the configuration's prices are of.
+_UNITS: Mapping[str, tuple[int, str]] = {
+    "input_tokens": (_MILLION, "token"),
+    "cached_input_tokens": (_MILLION, "token"),
+    "cache_write_tokens": (_MILLION, "token"),
+    "audio_input_tokens": (_MILLION, "token"),
+    "image_input_tokens": (_MILLION, "token"),
+    "output_tokens": (_MILLION, "token"),
+    "audio_output_tokens": (_MILLION, "token"),
+    "image_output_tokens": (_MILLION, "token"),
+    "characters": (_MILLION, "char"),
+    "minutes": (1, "minute"),
+    "images": (1, "image"),
+    "pages": (1, "page"),
+    "searches": (1, "request"),
+    "requests": (1, "request"),
+}
 
 _PRICE = {"min": Decimal(0), "max": Decimal(_MILLION)}
 
@@ -108,6 +126,11 @@ class Price:
             _each(self.requests, 1),
         )
         return None if total is None else picodollars(total)
+
+    def rates(self) -> Mapping[str, Rate]:
+        """What is charged, by what is counted."""
+        found = {name: getattr(self, name) for name in _UNITS}
+        return {name: Rate(price, *_UNITS[name]) for name, price in found.items() if price}
 
 
 def picodollars(dollars: Fraction) -> int | None:
@@ -201,6 +224,22 @@ class Prices:
                 dollars = priced.cost(call, usage)
                 return None if dollars is None else picodollars(dollars)
         return None
+
+    async def rates(self, provider: str, model: str) -> Mapping[str, Rate] | None:
+        """What the model costs there, as it is published: empty where nothing is charged, None where that is not known
+        or not said in one number for each thing that is counted."""
+        seller = self._sellers.get(provider)
+        if seller is None:
+            return None
+        if (price := seller.price(model)) is not None:
+            return price.rates()
+        if seller.kind in FREE:
+            return {}
+        if seller.kind != "openai" and seller.kind not in VENDORS:
+            return None
+        table = self._table or await self._load()
+        priced = table.find(VENDORS.get(seller.kind), seller.base_url, model)
+        return None if priced is None else priced.rates()
 
     async def _load(self) -> "PriceTable":
         async with self._loading:

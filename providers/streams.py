@@ -67,7 +67,7 @@ async def ask_stream(
     async with door.open("POST", url, call=call, json=body, headers=headers) as response:
         if is_stream(response):
             return await _read(door.name, call, response, most, assembly)
-        return door.parsed(await door.read(response))
+        return door.parsed(await door.read(response, call))
 
 
 async def _read(

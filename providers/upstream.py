@@ -1,16 +1,15 @@
 """What every adapter needs of a vendor's HTTP answer: a counted read, and its errors as ours, without secrets."""
 
 import re
-import time
 from collections.abc import AsyncGenerator, Collection
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 import orjson
 
 from ..engine.errors import CallFailed, Refused, Unusable
+from ..engine.retries import retry_after
 
 #: Of an error's body, this much is looked at, and of that this much is kept with the job.
 _MAX_READ_BYTES = 65_536
@@ -121,22 +120,16 @@ def _status(word: object) -> int | None:
     return word if isinstance(word, int) and 400 <= word <= 599 else None
 
 
-def retry_after(value: str | None) -> float | None:
-    """Seconds, from a Retry-After header of either form (RFC 9110, 10.2.3); None if there is none or it is garbage."""
-    if value is None:
-        return None
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
-    except (ValueError, OverflowError):
-        return None
-
-
 def brief(text: str, secrets: Collection[str] = ()) -> str:
     """The beginning of the text, redacted before it is cut: half a secret would not be recognised."""
     return redacted(text[:_MAX_READ_BYTES], secrets)[:_MAX_TEXT]
+
+
+def unquoted(answer: bytes, secrets: Collection[str]) -> bytes:
+    """A success's body without the secrets, should it quote them; what only looks like one may be its text."""
+    for secret in secrets:
+        answer = answer.replace(secret.encode(), b"***")
+    return answer
 
 
 def redacted(text: str, secrets: Collection[str] = ()) -> str:

@@ -9,7 +9,7 @@ from ..engine.calls import Usage
 from .prices import picodollars
 
 #: Operations that are charged by their tokens alone.
-_OF_TOKENS = ("chat/completions", "completions", "responses", "embeddings")
+_OF_TOKENS = ("chat/completions", "completions", "responses", "embeddings", "moderations")
 
 
 def usage_of(operation: str, result: Mapping[str, Any]) -> Usage | None:

@@ -1,6 +1,6 @@
 """What the kinds have in common that speak to a vendor over HTTP: one door, one lane, the same checks."""
 
-from collections.abc import Collection, Mapping, Sized
+from collections.abc import Collection, Mapping, Sequence, Sized
 from typing import Any
 
 from yarl import URL
@@ -17,10 +17,25 @@ def told(models: Sized) -> str:
     return f"answers, {len(models)} model{'' if len(models) == 1 else 's'}"
 
 
+def usual_model(declared: Sequence[str], known: Sequence[str], *, sole: bool) -> str | None:
+    """The default for an operation: a declared model that is known to be for it, or any declared one where there is no
+    other operation (`sole`), else the first of the known."""
+    named = [model for model in declared if sole or model in known]
+    return next(iter((*named, *known)), None)
+
+
 class Vendor:
     """A kind adds `ping`, `offers` and `execute`."""
 
-    def __init__(self, name: str, options: HttpOptions, operations: Collection[str], door: Door) -> None:
+    def __init__(
+        self,
+        name: str,
+        options: HttpOptions,
+        operations: Collection[str],
+        door: Door,
+        usual: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """`usual` are models that the vendor is known to have for an operation, the default first."""
         self.lanes: Mapping[str, int] = {name: options.concurrency}
         self.policy: CallPolicy = options.policy()
         self.models = options.models
@@ -28,6 +43,7 @@ class Vendor:
         self.door = door
         self._name = name
         self._operations = operations
+        self._usual = usual or {}
 
     def lane(self, operation: str, model: str) -> str:
         return self._name
@@ -40,6 +56,12 @@ class Vendor:
         if not self.door.serves(model):
             return f"has no key for the model {model!r}"
         return None
+
+    def default(self, operation: str) -> str | None:
+        if operation not in self._operations:
+            return None
+        model = usual_model(self.models, self._usual.get(operation, ()), sole=len(self._operations) == 1)
+        return model if model and self.door.serves(model) else None
 
     async def start(self) -> None:
         await self.door.start()

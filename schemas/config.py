@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import marshmallow
 
 from ..engine.errors import ConfigurationError
 from ..engine.limits import Limits
 from ..engine.logs import LogFormat, LogLevel
-from ..engine.settings import JobSettings, StoreSettings
+from ..engine.settings import DeliverySettings, JobSettings, StoreSettings
 from .tables import faults, meant, schema_of
 
 T = TypeVar("T")
@@ -39,6 +40,9 @@ class ServerSettings:
     #: One file of a form, and all of a form.
     max_upload_bytes: int = field(default=268_435_456, metadata={"min": 1024})
     max_form_bytes: int = field(default=536_870_912, metadata={"min": 1024})
+    #: Where clients reach this server, as https://ai.example.com/coatcheck, for links. None: links in answers lead to
+    #: where the request came, those in webhooks are paths.
+    base_url: str | None = None
     #: The longest that a client may have its answer held back, by `Prefer: wait`.
     max_wait_seconds: int = field(default=60, metadata={"min": 0, "max": 3600})
     #: Whether /metrics is for everyone who can reach the server.
@@ -101,6 +105,31 @@ class AuthSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EndpointSettings:
+    """A receiver of webhooks that submits can name."""
+
+    name: str
+    url: str
+    #: The environment variable that holds its secret, `whsec_` and base64; None: one is made on first use.
+    secret_env: str | None = None
+    #: The one that holds the secret before, with which is signed as well.
+    previous_secret_env: str | None = None
+    #: None: as for all webhooks.
+    allow_private_networks: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookSettings(DeliverySettings):
+    #: Whether addresses that clients give may be in private networks, or on this machine.
+    allow_private_networks: bool = False
+    #: A larger payload is sent without the result.
+    max_payload_bytes: int = field(default=4_194_304, metadata={"min": 1024})
+    #: For a file at an address that a client gives as its job's input.
+    fetch_timeout_seconds: float = field(default=60.0, metadata={"min": 0.1, "max": 3600})
+    endpoints: tuple[EndpointSettings, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProviderSettings:
     kind: str
     #: An instance of the kind's dataclass.
@@ -113,6 +142,7 @@ class Config:
     store: StoreSettings = field(default_factory=StoreSettings)
     jobs: JobSettings = field(default_factory=JobSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
 
 
@@ -130,6 +160,7 @@ SECTIONS: Mapping[str, type] = {
     "store": StoreSettings,
     "jobs": JobSettings,
     "auth": AuthSettings,
+    "webhooks": WebhookSettings,
 }
 
 
@@ -155,11 +186,27 @@ def load(document: Mapping[str, Any], kinds: Mapping[str, Kind], environ: Mappin
     for name, cls in SECTIONS.items():
         table = _table(document.get(name, {}), f"[{name}]")
         sections[name] = _load(cls, {**table, **_overrides(name, cls, environ or {})}, f"[{name}]")
+    _check_base_url(sections["server"].base_url)
     providers = {
         name: _provider(name, table, kinds)
         for name, table in _table(document.get("providers", {}), "[providers]").items()
     }
     return Config(**sections, providers=providers)
+
+
+def _check_base_url(url: str | None) -> None:
+    """Refuses what no path can be put behind."""
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment or parts.username is not None or " " in url:
+        raise ConfigurationError(
+            f"[server]: base_url: expected an http or https address, as https://ai.example.com/coatcheck, got {url!r}"
+        )
 
 
 def _provider(name: str, table: object, kinds: Mapping[str, Kind]) -> ProviderSettings:
@@ -201,7 +248,7 @@ def _overrides(section: str, cls: type, environ: Mapping[str, str]) -> dict[str,
     found: dict[str, object] = {}
     for f in fields(cls):
         text = environ.get(f"COATCHECK_{section}_{f.name}".upper())
-        if text is None or f.name in ("keys", "jwt"):
+        if text is None or f.name in ("keys", "jwt", "endpoints"):
             continue
         if f.type in (int, float):
             try:

@@ -14,7 +14,7 @@ _LONGEST_VALUE = 40
 
 
 def openai_model(
-    id: str, owner: str, created: int, operations: Sequence[str], aliases: Sequence[str], more: Mapping[str, str]
+    id: str, owner: str, created: int, operations: Sequence[str], aliases: Sequence[str], more: Mapping[str, object]
 ) -> Json:
     """`more`: what else is known of it; what is empty is left out."""
     known = {key: value for key, value in more.items() if value}

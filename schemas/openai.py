@@ -33,6 +33,7 @@ _EMPTY: Mapping[str, Json] = {
     "images/variations": {"data": []},
     "rerank": {"results": []},
     "ocr": {"pages": []},
+    "moderations": {"results": []},
 }
 _MOMENTS = {"responses": "created_at"}
 

@@ -26,7 +26,7 @@ _LONGEST_KEY = 40
 class Loaded:
     """A request that is valid for its operation."""
 
-    #: As the client sent it.
+    #: As the client sent it; empty where the operation lets it be left out, and it was.
     model: str
     #: The models to try after it, each as "provider/model".
     fallbacks: tuple[str, ...]
@@ -103,12 +103,16 @@ class Operation:
         streamed = self.schema.streamed(sent)
         if streamed and self.stream_message:
             raise InvalidRequest(self.stream_message, param=streamed)
+        model = sent.get("model", "")
+        if not model.strip():
+            sent.pop("model", None)
+            model = ""
         fallbacks = tuple(_model_name(entry) for entry in sent.pop("fallbacks", ()))
         if len(fallbacks) > MAX_FALLBACKS:
             raise InvalidRequest(f"at most {MAX_FALLBACKS} fallbacks, got {len(fallbacks)}", param="fallbacks")
-        if any(len(name) > MAX_MODEL_NAME for name in (sent["model"], *fallbacks)):
+        if any(len(name) > MAX_MODEL_NAME for name in (model, *fallbacks)):
             raise InvalidRequest(f"a model's name has at most {MAX_MODEL_NAME} characters", param="model")
-        return Loaded(model=sent["model"], fallbacks=fallbacks, body=sent)
+        return Loaded(model=model, fallbacks=fallbacks, body=sent)
 
 
 def _model_name(fallback: str | dict[str, Any]) -> str:
@@ -226,5 +230,13 @@ OPERATIONS = _table(
         request="ocr.OcrRequest",
         summary="Read a document",
         description="Takes an image or a document and answers with the text of its pages.",
+    ),
+    Operation(
+        name="moderations",
+        request_type="moderation",
+        noun="moderations",
+        request="moderations.ModerationRequest",
+        summary="Judge whether an input is harmful",
+        description="Takes texts, or a text with images, and answers which kinds of harm each has, and how surely.",
     ),
 )

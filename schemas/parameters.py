@@ -37,6 +37,7 @@ _SUBMIT: dict[str, Any] = {
         r"^([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,9}s?)?$",
         "When the job is cancelled if it has not ended: `90`, `90s`, `1m30s`, `1h`.",
     ),
+    "x-bf-async-webhook": Text("Who is told of the end: a configured endpoint's name, or an http(s) address."),
     "x-bf-async-job-result-ttl": Text(
         "Seconds that the outcome is kept, from the job's end. What is not a positive integer means the default."
     ),
@@ -44,6 +45,11 @@ _SUBMIT: dict[str, Any] = {
     "traceparent": Text("The W3C trace context, which goes on to the provider."),
     "tracestate": Text("Goes on with `traceparent`."),
 }
+
+_ON_DISCONNECT = _patterned(
+    "^(cancel|continue)$",
+    "What becomes of the job when its client goes before the answer: `cancel`, the default, or `continue`.",
+)
 
 SubmitHeaders = Parameters.from_dict(_SUBMIT, name="SubmitHeaders")
 
@@ -53,12 +59,26 @@ AskHeaders = Parameters.from_dict(
         "Prefer": Text("`wait=N`, where the answer is to come at once: it is held back for up to N seconds instead."),
         "x-bf-async": Text("The answer comes at once; `0`, `false`, `no` and `off` mean no."),
         "x-bf-async-id": Text("The job to collect; the body says nothing then."),
-        "x-bf-on-disconnect": _patterned(
-            "^(cancel|continue)$",
-            "What becomes of the job when its client goes before the answer: `cancel`, the default, or `continue`.",
-        ),
+        "x-bf-on-disconnect": _ON_DISCONNECT,
     },
     name="AskHeaders",
+)
+
+#: What Eden AI's clients say there.
+_EDEN: dict[str, Any] = {
+    "X-EdenAI-Tags": Text("`key=value,key=value`: the tags, where the body has none."),
+    "x-edenai-metadata": Text("`enabled` adds how the answer came about."),
+}
+
+UniversalSubmitHeaders = Parameters.from_dict({**_SUBMIT, **_EDEN}, name="UniversalSubmitHeaders")
+
+UniversalAskHeaders = Parameters.from_dict(
+    {
+        **{name: field for name, field in _SUBMIT.items() if name != "Prefer"},
+        **_EDEN,
+        "x-bf-on-disconnect": _ON_DISCONNECT,
+    },
+    name="UniversalAskHeaders",
 )
 
 PollHeaders = Parameters.from_dict(
@@ -83,11 +103,23 @@ ContentQuery = Parameters.from_dict(
     name="ContentQuery",
 )
 
+LinkQuery = Parameters.from_dict(
+    {
+        "index": _patterned("^[0-9]{1,4}$", "Which of the result's files, from 0, which is the default."),
+        "signature": Text("What the address in the output has: it stands for a key."),
+    },
+    name="LinkQuery",
+)
+
 EventHeaders = Parameters.from_dict(
     {"Last-Event-ID": Text("The last event you have seen: the stream goes on after it.")}, name="EventHeaders"
 )
 
 JobPath = Parameters.from_dict({"job_id": identifier("The job's id.")}, name="JobPath")
+
+DeliveryPath = Parameters.from_dict({"delivery_id": identifier("The delivery's id.")}, name="DeliveryPath")
+
+EndpointPath = Parameters.from_dict({"name": Text("The endpoint's name.", required=True)}, name="EndpointPath")
 
 KeyPath = Parameters.from_dict({"name": Text("The key's name.", required=True)}, name="KeyPath")
 

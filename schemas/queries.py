@@ -11,7 +11,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 from ..engine.errors import InvalidRequest
 from ..engine.jobs import SECOND, State
 from ..engine.listing import Filter
-from .operations import OPERATIONS
+from .names import every
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -49,15 +49,20 @@ class Moment(fields.Field[int]):
     """A time as RFC 3339 has it; without an offset it is UTC."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> int:
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            raise ValidationError(
-                f"expected a time as 2026-01-31T12:00:00Z (a + is written %2B), got {value[:40]!r}."
-            ) from None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return (moment - _EPOCH) // timedelta(seconds=1) * SECOND + moment.microsecond
+        return microseconds(value)
+
+
+def microseconds(text: str) -> int:
+    """A time as RFC 3339 has it, in microseconds UTC; raises `ValidationError`."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValidationError(
+            f"expected a time as 2026-01-31T12:00:00Z (a + is written %2B), got {text[:40]!r}."
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // timedelta(seconds=1) * SECOND + moment.microsecond
 
 
 class JobsQuery(Schema):
@@ -68,7 +73,7 @@ class JobsQuery(Schema):
         metadata={"description": "As polls show it: `failed` includes cancelled jobs, `cancelled` is only those."},
     )
     operation = fields.String(
-        validate=validate.OneOf(list(OPERATIONS)), metadata={"description": "As in the path of the submit."}
+        validate=validate.OneOf(every()), metadata={"description": "As in the path of the submit, or a feature's name."}
     )
     provider = fields.String(metadata={"description": "The one that runs, ran or is next."})
     model = fields.String(metadata={"description": "As the submit named it."})
@@ -96,29 +101,34 @@ _JOBS = JobsQuery()
 
 def jobs(query: Mapping[str, str]) -> Jobs:
     """What a query asks for; raises `InvalidRequest`, which names the parameter."""
+    found: Jobs = loaded(_JOBS, query)
+    return found
+
+
+def loaded(schema: Schema, query: Mapping[str, str]) -> Any:
+    """The query, by its schema; raises `InvalidRequest`, which names the parameter."""
     seen: set[str] = set()
     for name, _value in query.items():
-        if name not in _JOBS.fields:
-            near = difflib.get_close_matches(name, _JOBS.fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_JOBS.fields)}"
+        if name not in schema.fields:
+            near = difflib.get_close_matches(name, schema.fields, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(schema.fields)}"
             raise InvalidRequest(f"unknown parameter {name[:40]!r}; {hint}", param=name[:40])
         if name in seen:
             raise InvalidRequest(f"{name}: given twice; one value is expected", param=name)
         seen.add(name)
     try:
-        found: Jobs = _JOBS.load(dict(query))
+        return schema.load(dict(query))
     except ValidationError as error:
         messages: Any = error.messages
         name, (message, *_) = next(iter(messages.items()))
         raise InvalidRequest(f"{name}: {message}", param=name) from None
-    return found
 
 
 def index(query: Mapping[str, str]) -> int:
     """Which of a result's files is asked for; raises `InvalidRequest`."""
     given = query.get("index", "0")
     if not (given.isascii() and given.isdigit() and len(given) < 5):
-        raise InvalidRequest(f"index: expected a whole number, got {given[:40]!r}", param="index")
+        raise InvalidRequest(f"index: expected a whole number, got {given[:40]!r}", param="index", place="query")
     return int(given)
 
 

@@ -66,19 +66,34 @@ def accepted(id: str, created_at: int, request_id: str, parent: str | None = Non
 
 def envelope(ticket: Ticket, more: Mapping[str, object] | None = None) -> Envelope:
     """The answer to a poll; `more` are extra keys."""
-    job = ticket.job
-    shown = brief(job)
-    if job.state is State.CANCELLED:
-        shown["error"] = _error(499, cancelled(job), {"request_type": _request_type(job)})
-    elif job.state is State.FAILED and ticket.body is not None:
-        shown["error"] = _failure(job, orjson.loads(ticket.body))
+    shown = brief(ticket.job)
+    failed = failure(ticket)
+    if failed is not None:
+        shown["error"] = failed
     if more:
         shown.update(more)
     head = orjson.dumps(shown)
-    if job.state is State.COMPLETED and ticket.body is not None:
-        result = _with_extra_fields(ticket.body, _extra_fields(job))
-        return Envelope(head, b'%b,"result":%b}\n' % (head[:-1], result))
+    found = result(ticket)
+    if found is not None:
+        return Envelope(head, b'%b,"result":%b}\n' % (head[:-1], found))
     return Envelope(head, head + b"\n")
+
+
+def result(ticket: Ticket) -> bytes | None:
+    """The result, with the dialect's extra fields; None of a job that has not completed."""
+    if ticket.job.state is not State.COMPLETED or ticket.body is None:
+        return None
+    return _with_extra_fields(ticket.body, _extra_fields(ticket.job))
+
+
+def failure(ticket: Ticket) -> dict[str, Any] | None:
+    """The error of a job that has failed or was cancelled; None of any other."""
+    job = ticket.job
+    if job.state is State.CANCELLED:
+        return _error(499, cancelled(job), {"request_type": request_type(job)})
+    if job.state is State.FAILED and ticket.body is not None:
+        return _failure(job, orjson.loads(ticket.body))
+    return None
 
 
 def brief(job: Job) -> dict[str, Any]:
@@ -170,7 +185,8 @@ def queue(queue: Queue) -> dict[str, Any]:
     return shown
 
 
-def _request_type(job: Job) -> str:
+def request_type(job: Job) -> str:
+    """What the dialect calls the job's operation."""
     operation = OPERATIONS.get(job.operation)
     return operation.request_type if operation else job.operation
 
@@ -178,7 +194,7 @@ def _request_type(job: Job) -> str:
 def _extra_fields(job: Job) -> dict[str, Any]:
     took = (job.completed_at or 0) - (job.started_at or 0)
     return {
-        "request_type": _request_type(job),
+        "request_type": request_type(job),
         "provider": job.at.provider,
         "original_model_requested": job.at.model,
         "resolved_model_used": job.resolved_model or job.at.model,
@@ -204,7 +220,7 @@ def _failure(job: Job, failure: dict[str, Any]) -> dict[str, Any]:
     extra = {
         "provider": failure.get("provider", job.at.provider),
         "original_model_requested": failure.get("model", job.at.model),
-        "request_type": _request_type(job),
+        "request_type": request_type(job),
     }
     if "upstream" in failure:
         extra["raw_response"] = failure["upstream"]

@@ -36,6 +36,9 @@ class Bureau:
     def check(self, operation: str, model: str) -> str | None:
         return None
 
+    def default(self, operation: str) -> str | None:
+        return None
+
     async def start(self) -> None:
         """Nothing to open."""
 

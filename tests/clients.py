@@ -29,6 +29,7 @@ REQUESTS: Mapping[str, Any] = {
     "images/generations": {"prompt": "hello"},
     "rerank": {"query": "hello", "documents": [{"text": "hello"}]},
     "ocr": {"document": {"type": "document_url", "document_url": "data:text/plain;base64,aGVsbG8="}},
+    "moderations": {"input": "hello"},
 }
 
 #: The same of those that are forms; what is bytes goes as a file.
@@ -38,7 +39,7 @@ FORMS: Mapping[str, Any] = {
     "images/variations": {"image": b"hello"},
 }
 
-_FORM = re.compile(rf"(/openai)?/v1/(async/)?({'|'.join(FORMS)})")
+_FORM = re.compile(rf"((/openai)?/v1/(async/)?|/v3/)({'|'.join(FORMS)})")
 
 
 def request(operation: str, model: str = "echo/echo", **more: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from openapi_schema_validator import OAS31Validator
 
 from coatcheck.handlers.dialects import of_path
 from coatcheck.handlers.openapi import ERRORS
-from coatcheck.schemas import answers, job_answers, vendor_answers
+from coatcheck.schemas import answers, job_answers, v3_answers, vendor_answers, webhook_answers
 
 from .clients import Answer, Client
 
@@ -21,6 +21,8 @@ USUAL = {
     "referrer-policy", "server", "transfer-encoding", "x-accel-buffering", "x-content-type-options",
 }  # fmt: skip
 
+#: Where the shapes of answers are whose keys are all listed.
+OURS = (answers, job_answers, v3_answers, vendor_answers, webhook_answers)
 #: A provider's own, and this document: their keys are not ours to list.
 OPEN = {"Result", "Document", "VendorResult", "Message", "MessageAnswerBlock", "MessageUsage"}
 
@@ -35,7 +37,7 @@ class Document:
         """The components with answers that have no keys but the listed ones. To clients they are open: more may come.
         Here what is not listed is a mistake."""
         components = copy.deepcopy(dict(self.content["components"]))
-        ours = {name for module in (answers, job_answers, vendor_answers) for name in vars(module)} - OPEN
+        ours = {name for module in OURS for name in vars(module)} - OPEN
         for name in ours & set(components["schemas"]):
             components["schemas"][name]["additionalProperties"] = False
         return components

@@ -160,7 +160,7 @@ async def until(
 async def counted(pool: Pool, store: Store, *, pending: int, running: int) -> None:
     """Waits until the pool's counters, which follow the commits, have come to these."""
     async with asyncio.timeout(30):
-        while (pool._backlog.total, pool.running) != (pending, running):
+        while (pool.backlog.total, pool.running) != (pending, running):
             await store.alarms()
 
 

@@ -13,9 +13,11 @@ import orjson
 import pytest
 
 from coatcheck.engine.blobs import Blobs
-from coatcheck.engine.calls import Call, File, Progress
+from coatcheck.engine.calls import Call, File, Progress, Provider
+from coatcheck.providers.features.provider import featured as provider_with_features
 from coatcheck.providers.local.models import models_directory, pull
 from coatcheck.providers.local.provider import LocalOptions, LocalProvider
+from coatcheck.schemas.features.table import FEATURES
 
 CHAT = "smollm2-135m-instruct"
 EMBEDDINGS = "minilm-l6-v2"
@@ -24,6 +26,7 @@ TRANSCRIPTION = "whisper-tiny.en"
 OCR = "pp-ocrv6-small"
 DRAWING = "procedural-1"
 STYLES = "style-transfer-1"
+LANGUAGES = "lid-176"
 MEDIA = (SPEECH, TRANSCRIPTION, OCR, DRAWING, STYLES)
 
 #: Keeps the small chat model from ending its answer: its end-of-turn and end-of-text tokens.
@@ -116,10 +119,15 @@ class Made:
 class Served:
     """A provider that serves a whole module of tests from one loop."""
 
-    def __init__(self, runner: "asyncio.Runner", provider: LocalProvider, blobs: Blobs) -> None:
+    def __init__(self, runner: "asyncio.Runner", provider: Provider, blobs: Blobs) -> None:
         self._runner = runner
         self._blobs = blobs
         self.provider = provider
+
+    def feature(self, feature: str, model: str, given: Mapping[str, Any], **files: tuple[Path, ...]) -> "Made":
+        """What the provider makes of a feature."""
+        featured = Served(self._runner, provider_with_features("local", "local", self.provider), self._blobs)
+        return featured.make(feature, model, input=FEATURES[feature].load(dict(given), files), files=files)
 
     def ask(
         self, operation: str, model: str, watch: Callable[[Progress], None] = lambda _: None, **request: Any
@@ -154,8 +162,8 @@ def served(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def media(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The models that hear, speak, read and draw."""
-    with _serving(make(models_dir, models=MEDIA), tmp_path_factory) as served:
+    """The models that hear, speak, read and draw, and the one that tells languages apart."""
+    with _serving(make(models_dir, models=(*MEDIA, LANGUAGES)), tmp_path_factory) as served:
         yield served
 
 

@@ -246,7 +246,7 @@ def test_an_upload_keeps_its_file_and_frees_it(folder: Path, run: Run) -> None:
             blob = asked.files[0].blob.id
             with closing(sqlite3.connect(folder / "coatcheck.db")) as db, db:
                 db.execute("PRAGMA foreign_keys = ON")
-                db.execute("INSERT INTO upload VALUES ('u', 'key:alice', ?, '', 1, 2)", [blob])
+                db.execute("INSERT INTO upload VALUES ('u', 'key:alice', ?, '', 1, 2, 'general')", [blob])
             await store.cancel(asked.id, None)
             await store.delete(asked.id, None)
             assert (in_rows(folder), await store.gone(1)) == ({blob}, [])

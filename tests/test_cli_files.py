@@ -253,6 +253,18 @@ def test_a_refusal_that_comes_before_all_is_sent_is_told(folder: Path, run: Any)
             ]},
             "0.9123  1  Paris.\n0.1000  0",
         ),
+        (
+            "moderations",
+            {"results": [
+                {"flagged": False, "categories": {"hate": False}, "category_scores": {"hate": 0.1}},
+                {
+                    "flagged": True,
+                    "categories": {"hate": True, "sexual": False, "violence": True, "law": True},
+                    "category_scores": {"hate": 0.61234, "sexual": 0.3, "violence": 0.9},
+                },
+            ]},
+            "harmless\nharmful: violence 0.9000, hate 0.6123, law",
+        ),
         ("ocr", {"pages": [{"markdown": "# One"}, {"markdown": "Two"}]}, "# One\n\nTwo"),
     ],
 )  # fmt: skip

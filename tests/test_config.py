@@ -16,7 +16,8 @@ from coatcheck.schemas.config import AuthRequired
 def test_the_configuration_in_the_repository_states_the_defaults() -> None:
     said = load_config(DEFAULT_CONFIG, {})
     plain = load_config({}, {})
-    assert (said.server, said.store, said.jobs, said.auth) == (plain.server, plain.store, plain.jobs, plain.auth)
+    for section in configuration.SECTIONS:
+        assert getattr(said, section) == getattr(plain, section), section
     assert set(said.providers) == {"local", "echo"}
 
 
@@ -26,7 +27,7 @@ def test_every_setting_is_in_the_configuration_of_the_repository() -> None:
     for section, cls in configuration.SECTIONS.items():
         for name in cls.__dataclass_fields__:
             assert name in document[section] or f"# {name} = " in text or f"[{section}.{name}]" in text, name
-    for cls in (configuration.KeySettings, configuration.JwtSettings):
+    for cls in (configuration.KeySettings, configuration.JwtSettings, configuration.EndpointSettings):
         for name in cls.__dataclass_fields__:
             assert f"{name} = " in text, f"{cls.__name__}: {name}"
 
@@ -40,6 +41,10 @@ def test_every_setting_is_in_the_configuration_of_the_repository() -> None:
         ({"server": {"port": True}}, "[server]: port: expected an integer, got True."),
         ({"server": {"port": 70000}}, "[server]: port: Must be greater than or equal to 0"),
         ({"server": 3}, "[server] is a table, not 3"),
+        ({"server": {"base_url": "ai.example.com"}}, "[server]: base_url: expected an http or https address, as https://"),
+        ({"server": {"base_url": "https://a.example/?a=b"}}, "[server]: base_url: expected an http or https address"),
+        ({"server": {"base_url": "https://me@a.example/"}}, "[server]: base_url: expected an http or https address"),
+        ({"server": {"base_url": "https://a.example:99999"}}, "[server]: base_url: expected an http or https address"),
         ({"jobs": {"on_interrupt": "maybe"}}, "[jobs]: on_interrupt: expected one of 'retry', 'fail', got 'maybe'."),
         ({"jobs": {"timeout_seconds": float("inf")}}, "[jobs]: timeout_seconds: expected a number, got inf."),
         ({"jobs": {"max_result_ttl_seconds": 2**63 - 1}}, "[jobs]: max_result_ttl_seconds: Must be greater"),

@@ -46,6 +46,9 @@ class Vendor:
     def check(self, operation: str, model: str) -> str | None:
         return None
 
+    def default(self, operation: str) -> str | None:
+        return None
+
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...

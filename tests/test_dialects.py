@@ -25,6 +25,9 @@ NOWHERE = [
     ("/openai", OPENAI),
     ("/anthropic/v1/complete", ANTHROPIC),
     ("/anthropic/v1/messages/batches", ANTHROPIC),
+    ("/v3/chat", OPENAI),
+    ("/v3/videos", OPENAI),
+    ("/v3/v1/complete", ANTHROPIC),
 ]
 
 

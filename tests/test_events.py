@@ -72,7 +72,7 @@ def test_a_waiting_job_is_told_as_it_goes_on(folder: Path, run: Run) -> None:
                 _, id = [await c.submit("chat/completions", "up/gpt") for _ in range(2)]
                 async with watching(c.served.url, id) as stream:
                     assert (await stream.until("submitted")).id == 0
-                    assert c.served.gateway.pool._backlog.total == 1
+                    assert c.served.gateway.pool.backlog.total == 1
                     gate.let(1)
                     assert (await stream.until("claimed")).id == 1
                     gate.let(1)

@@ -341,7 +341,7 @@ def test_a_submit_that_is_cancelled_while_it_is_written_keeps_its_file(folder: P
             busy = asyncio.create_task(store._writes.alone(lambda _db: go_on.wait()))
             async with uploading(url, len(whole)) as upload:
                 await upload.send(whole)
-                await until(lambda: pool._backlog.total)
+                await until(lambda: pool.backlog.total)
                 upload.abort()
                 await until(lambda: not (runner.server and runner.server.connections))
             go_on.set()

@@ -148,7 +148,7 @@ def test_of_many_equal_submits_at_once_one_makes_the_job(folder: Path, run: Run)
             await c.ended(firsts[0].json["id"], "embeddings")
             pool = c.served.gateway.pool
             async with asyncio.timeout(30):
-                while (pool._backlog.total, pool.running) != (0, 0):
+                while (pool.backlog.total, pool.running) != (0, 0):
                     await c.served.gateway.store.alarms()
         assert rows(folder / "coatcheck.db", "SELECT attempt FROM job") == [(1,)]
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
+from coatcheck.engine.deliveries import DeliveryFilter
 from coatcheck.engine.jobs import SECOND
 from coatcheck.engine.lag import Lag
 from coatcheck.engine.meters import Histogram, Meters
@@ -19,6 +20,7 @@ from coatcheck.engine.sweeper import Sweeper
 
 from .clients import ECHO, Client, client
 from .jobs import MORNING, Hands, add, back, completed, echo, opened, pooled, rows, submission, take
+from .receivers import Receiver
 from .servers import Gate, Upstream
 
 DOCUMENT = Path(__file__).parent.parent / "docs/metrics.md"
@@ -58,6 +60,25 @@ def test_every_metric_is_in_the_document_with_its_type_and_labels(folder: Path, 
         for name, found in re.findall(r"^(\w+?)(?:_bucket|_sum|_count)?(?:\{(.*)\})? \S+$", text, re.M):
             labels[name] = tuple(sorted(set(re.findall(r'(\w+)="', found)) - {"le"}))
         assert {name: (kind, labels[name]) for name, kind in types.items()} == documented
+
+    run(main())
+
+
+def test_deliveries_are_counted_by_what_becomes_of_them(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with Receiver(204, 500, 404) as receiver, client(folder, webhooks={"allow_private_networks": True}) as c:
+            for _ in range(3):
+                await c.ended(await c.submit(headers={"x-bf-async-webhook": receiver.url}))
+                await receiver.got()
+            outbox, tried = c.served.gateway.store.outbox, 0
+            while tried < 3:
+                tried = sum(one.tries for one in await outbox.deliveries(DeliveryFilter(), before=None, limit=3))
+            assert only(await scraped(c), "coatcheck_deliveries") == {
+                "coatcheck_deliveries_total{outcome=delivered}": 1,
+                "coatcheck_deliveries_total{outcome=failed}": 1,
+                "coatcheck_deliveries_total{outcome=dead}": 1,
+                "coatcheck_deliveries_due": 1,
+            }
 
     run(main())
 

@@ -218,7 +218,7 @@ def test_the_folder_of_the_models_is_found() -> None:
 def test_the_manifest_says_where_everything_comes_from_and_under_which_licence() -> None:
     for name, model in MODELS.items():
         assert model.name == name
-        assert model.license in ("Apache-2.0", "MIT")
+        assert model.license in ("Apache-2.0", "CC-BY-SA-3.0", "MIT")
         assert model.source_page.startswith("https://") or model.name == "procedural-1"
         assert model.about
         for file in model.files:

@@ -56,6 +56,10 @@ def typed(media_type: str, body: bytes = b"something") -> Answer:
         ("rerank", saying({"results": [{"index": True, "relevance_score": 1}]}), "names no document"),
         ("rerank", saying({"results": [{"index": 0, "relevance_score": "1"}]}), "names no document"),
         ("rerank", saying({"results": [5]}), "names no document"),
+        ("moderations", saying({"id": "x"}), "answered without results"),
+        ("moderations", saying({"results": []}), "answered without results"),
+        ("moderations", saying({"results": [5]}), "a result that has no categories"),
+        ("moderations", saying({"results": [{"flagged": True}]}), "a result that has no categories"),
     ],
 )
 def test_a_success_that_brings_nothing_usable_ends_the_job(

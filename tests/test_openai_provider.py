@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 
 from coatcheck.engine.errors import CallFailed, Interrupted, NotConnected, Refused, Unusable
-from coatcheck.engine.retries import describe
+from coatcheck.engine.retries import describe, retry_after
 from coatcheck.providers.openai.provider import OpenAIOptions, OpenAIProvider
-from coatcheck.providers.upstream import redacted, retry_after
+from coatcheck.providers.upstream import redacted
 
 from .clients import REQUESTS
 from .upstreams import SECRET, Handle, answering, call, failed, raw_upstream, upstream

@@ -14,8 +14,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from coatcheck.app import create_app
 from coatcheck.engine import errors
+from coatcheck.engine.deliveries import Delivery
 from coatcheck.handlers.api import Declaration
-from coatcheck.handlers.sdk import MESSAGES_PATH, PREFIXES
+from coatcheck.handlers.sdk import CHAT_PATH, MESSAGES_PATHS, PREFIXES
+from coatcheck.schemas.features.table import FEATURES
 from coatcheck.schemas.operations import OPERATIONS
 
 from .clients import ECHO, Client, client, request
@@ -40,7 +42,9 @@ def operations(found: Document) -> Iterator[tuple[str, str, Any]]:
 
 
 def contents(found: Document) -> Iterator[tuple[str, Any]]:
-    """What requests and answers hold, with where it is."""
+    """What requests and answers hold, and what receivers of webhooks are sent, with where it is."""
+    for name, item in found.content["webhooks"].items():
+        yield name, item["post"]["requestBody"]["content"]
     for method, path, operation in operations(found):
         if "requestBody" in operation:
             yield f"{method} {path}", operation["requestBody"]["content"]
@@ -69,6 +73,8 @@ def test_every_route_is_in_the_document_and_no_other(folder: Path, run: Any) -> 
                 (route.method.lower(), route.resource.canonical)
                 for route in c.served.app.router.routes()
                 if route.method != "HEAD" and route.resource is not None
+                # Those that end with a slash are others once more.
+                and not route.resource.canonical.endswith("/")
             }
             assert {(method, path) for method, path, _ in operations(found)} == routed
             for method, path, operation in operations(found):
@@ -82,8 +88,8 @@ def test_every_route_is_in_the_document_and_no_other(folder: Path, run: Any) -> 
 def test_every_description_is_that_of_a_route() -> None:
     written = {
         name
-        for module in ("descriptions", "sdk_descriptions")
-        for node in ast.parse((ROOT / f"handlers/{module}.py").read_text()).body
+        for path in (ROOT / "handlers").glob("*descriptions.py")
+        for node in ast.parse(path.read_text()).body
         for name in named(node)
         if not name.startswith("_")
     }
@@ -269,6 +275,59 @@ class Tour:
             for what in ("", "/echo%2Fecho", "/nobody"):
                 await self.ask("GET", f"{path}{what}")
         await self.ask("GET", "/anthropic/v1/models?limit=0")
+        for path in ("/v3/models", "/v3/models?view=models", "/v3/models/echo%2Fecho", "/v3/models/x"):
+            await self.ask("GET", path)
+        for surface in ("llm", "embeddings", "images", "audio/speech", "audio/transcriptions", "moderations"):
+            await self.ask("GET", f"/v3/{surface}/models")
+
+    async def features(self) -> None:
+        for path in ("", "?include=schemas", "/text", "/text?include=schemas", "/nothing", "/audio/tts/voices"):
+            await self.ask("GET", f"/v3/info{path}")
+        for feature in FEATURES:
+            for query in ("", "?format=json_schema", "?format=xml"):
+                await self.ask("GET", f"/v3/info/{feature}{query}")
+
+    async def universal(self) -> None:
+        """Features, in the words of Eden AI."""
+
+        def body(model: str = "echo/echo", **more: Any) -> Any:
+            return {"model": f"text/embeddings/{model}", "input": {"texts": ["hello"]}, **more}
+
+        jobs = "/v3/universal-ai/async"
+        read = {"model": "audio/speech_to_text_async/echo", "input": {"file": NOBODYS}}
+        for path in (jobs, "/v3/universal-ai"):
+            given = {"Idempotency_Key": path, "x_request_id": "mine", "x_edenai_metadata": "enabled"}
+            await self.ask("POST", path, body(), **given)
+            await self.ask("POST", path, body(tags={"team": "a"}), **given)
+            await self.ask("POST", path, body(show_original_response=True), **given)
+            await self.ask("POST", path, body("echo/status-409"), X_EdenAI_Tags="team=a")
+            for wrong in (b"{", body("nobody"), body(tags={"eden:a": "b"}), body(fallbacks=["echo"] * 4), read):
+                await self.ask("POST", path, wrong)
+        done = (await self.ask("POST", jobs, body(fallbacks=["echo"]), Prefer="wait=5")).json["public_id"]
+        failed = (await self.ask("POST", jobs, body("echo/status-400"), Prefer="wait=5")).json["public_id"]
+        running = (await self.ask("POST", jobs, body("slow/hang"), Cancel_After="1h")).json["public_id"]
+        waiting = (await self.ask("POST", jobs, body("slow/echo"), Prefer="respond-async")).json["public_id"]
+        for id in (done, failed, running, waiting):
+            await self.same(f"{jobs}/{id}")
+            await self.same(f"/v1/async/jobs/{id}?include=attempts")
+        for query in ("", "?feature=text&subfeature=embeddings&status=fail", "?page=0"):
+            await self.ask("GET", f"{jobs}{query}")
+        await self.ask("DELETE", f"{jobs}/{running}")
+        for id in (waiting, running, done, NOBODYS, "x"):
+            await self.ask("POST", f"{jobs}/{id}/cancel")
+        await self.ask("POST", f"/v1/async/jobs/{failed}/retry")
+        for id in (running, NOBODYS, "x"):
+            await self.ask("DELETE", f"{jobs}/{id}")
+            await self.ask("GET", f"{jobs}/{id}")
+        said = (await self.ask("POST", jobs, {"model": "audio/tts/echo", "input": {"text": "a"}}, Prefer="wait=5")).json
+        busy = (await self.ask("POST", jobs, {"model": "audio/tts/slow/hang", "input": {"text": "a"}})).json
+        path = f"{jobs}/{said['public_id']}/content"
+        await self.same(path)
+        await self.ask("GET", f"{path}?index=0", Range="bytes=0-3")
+        await self.ask("GET", path, Range="bytes=999999-")
+        for what in (f"{path}?index=7", f"{path}?index=x", f"{jobs}/{busy['public_id']}/content"):
+            await self.ask("GET", what)
+        await self.ask("POST", f"{jobs}/{busy['public_id']}/cancel")
 
     async def content(self, name: str) -> None:
         """The files of results, by way of their operation and of the jobs."""
@@ -282,6 +341,48 @@ class Tour:
             await self.ask("GET", f"{path}/{done}/content?index=x")
             await self.ask("GET", f"{path}/{running}/content")
         await self.ask("POST", f"/v1/async/jobs/{running}/cancel")
+
+    async def uploads(self) -> None:
+        path = "/v3/upload"
+        for days in ("7", "none"):
+            sent = aiohttp.FormData({"expires_in_days": days}, default_to_multipart=True)
+            sent.add_field("file", b"hello", filename="hello.txt")
+            await self.ask("POST", path, sent)
+        await self.ask("POST", path, b"{}")
+        for query in ("?limit=1", "?page=0"):
+            await self.ask("GET", f"{path}{query}")
+        for ids in ([NOBODYS], []):
+            await self.ask("POST", f"{path}/delete", {"file_ids": ids})
+        await self.ask("DELETE", path)
+
+    async def webhooks(self) -> None:
+        """Nothing is sent: the endpoints have no public address."""
+        told = "/v1/webhooks/deliveries"
+        for name in ("orders", "stock"):
+            await self.submit("embeddings", "echo/echo", Prefer="wait=5", x_bf_async_webhook=name)
+        first = (await self.ask("GET", f"{told}?limit=1&endpoint=orders")).json["data"][0]["id"]
+        await self.ask("GET", f"{told}?limit=0")
+        for id in (first, NOBODYS):
+            await self.ask("GET", f"{told}/{id}")
+            await self.ask("POST", f"{told}/{id}/replay")
+        await self.ask("POST", f"{told}/replay", {"endpoint": "stock"})
+        await self.ask("POST", f"{told}/replay", {"state": "due"})
+        await self._client.served.gateway.store.outbox.give_up(await self._delivery(first), "it answered 410")
+        await self.ask("POST", f"{told}/{first}/replay")
+        await self.ask("POST", f"{told}/replay", {"endpoint": "orders"})
+        await self.ask("GET", "/v1/webhooks/endpoints")
+        for name in ("orders", "stock", "nowhere"):
+            await self.ask("GET", f"/v1/webhooks/endpoints/{name}/secret")
+            await self.ask("POST", f"/v1/webhooks/endpoints/{name}/rotate")
+            await self.ask("POST", f"/v1/webhooks/endpoints/{name}/enable")
+        await self.ask("GET", "/v1/webhooks/secret")
+        await self.ask("POST", "/v1/webhooks/secret/rotate", {"overlap_seconds": 60})
+        await self.ask("GET", "/v3/webhooks/public-key")
+
+    async def _delivery(self, id: str) -> Delivery:
+        found = await self._client.served.gateway.store.outbox.delivery(id, None)
+        assert found is not None
+        return found
 
     async def lists(self) -> None:
         for query in ("limit=2", "status=pending&operation=embeddings&created_after=2020-01-01", "limit=0"):
@@ -310,10 +411,18 @@ class Tour:
         await self.ask("POST", "/v1/keys/a/rotate", **key)
 
 
-def test_every_answer_of_the_document_can_be_had_and_is_as_it_says(folder: Path, run: Any) -> None:
+def test_every_answer_of_the_document_can_be_had_and_is_as_it_says(
+    folder: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def main() -> None:
         hands, slow = Hands(), {"kind": "echo", "concurrency": 1}
-        async with client(folder, clock=hands.clock, providers={**ECHO, "slow": slow}) as c:
+        monkeypatch.setenv("STOCK_SECRET", "whsec_" + "a" * 44)
+        endpoints = [
+            {"name": "orders", "url": "http://127.0.0.1:9/"},
+            {"name": "stock", "url": "http://127.0.0.1:9/", "secret_env": "STOCK_SECRET"},
+        ]
+        told = {"endpoints": endpoints}
+        async with client(folder, clock=hands.clock, providers={**ECHO, "slow": slow}, webhooks=told) as c:
             found = await document(c)
             tour = Tour(c, found)
             for operation in OPERATIONS:
@@ -322,8 +431,13 @@ def test_every_answer_of_the_document_can_be_had_and_is_as_it_says(folder: Path,
                     await tour.content(operation)
                 for prefix in PREFIXES:
                     await tour.vendor(f"{prefix}/{operation}", operation)
-            await tour.vendor(MESSAGES_PATH, "chat/completions")
+            for path in (*MESSAGES_PATHS, CHAT_PATH):
+                await tour.vendor(path, "chat/completions")
             await tour.models()
+            await tour.features()
+            await tour.universal()
+            await tour.uploads()
+            await tour.webhooks()
             await tour.lists()
             await tour.keys(hands)
             promised = {

@@ -20,6 +20,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "images/generations": {"model": "openai/gpt-image-1", "prompt": "A fox"},
     "rerank": {"model": "cohere/rerank", "query": "Hello", "documents": [{"text": "Hello"}]},
     "ocr": {"model": "mistral/ocr", "document": {"type": "image_url", "image_url": "data:,x"}},
+    "moderations": {"model": "openai/omni", "input": "Hello"},
 }
 REQUIRED = {
     "completions": {"prompt": "prompt is required for text completion"},
@@ -33,6 +34,7 @@ REQUIRED = {
     "images/generations": {"prompt": "prompt cannot be empty"},
     "rerank": {"query": "query is required for rerank", "documents": "documents are required for rerank"},
     "ocr": {"document": "document type is required for ocr"},
+    "moderations": {"input": "input is required for moderations"},
 }
 #: Values that say nothing, of a type that the field takes.
 EMPTY: dict[str, list[Any]] = {
@@ -56,6 +58,8 @@ SSE = {"audio/speech": ("stream_format", "sse")}
 FORMS = {name for name, operation in OPERATIONS.items() if operation.files}
 
 every_operation = pytest.mark.parametrize("name", MINIMAL)
+#: Those that do not take a model by default.
+MODELLED = sorted(MINIMAL.keys() - {"moderations"})
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -102,6 +106,7 @@ def test_the_request_types_are_those_of_bifrost() -> None:
         "images/variations": "image_variation",
         "rerank": "rerank",
         "ocr": "ocr",
+        "moderations": "moderation",
     }
 
 
@@ -127,15 +132,21 @@ def test_a_null_body_is_named(name: str) -> None:
     assert refused(name, None) == ("invalid request format: expected a JSON object, got null", None)
 
 
-@every_operation
+@pytest.mark.parametrize("name", MODELLED)
 @pytest.mark.parametrize("model", [None, "", " \t"])
 def test_a_model_that_says_nothing_is_asked_for(name: str, model: str | None) -> None:
     assert refused(name, {**MINIMAL[name], "model": model}) == ("model is required", "model")
 
 
-@every_operation
+@pytest.mark.parametrize("name", MODELLED)
 def test_the_model_is_asked_for_before_anything_else_that_is_missing(name: str) -> None:
     assert refused(name, {}) == ("model is required", "model")
+
+
+@pytest.mark.parametrize("model", [None, "", " \t"])
+def test_moderations_may_leave_the_model_to_the_server(model: str | None) -> None:
+    loaded = OPERATIONS["moderations"].load({"input": "Hello", "model": model})
+    assert (loaded.model, loaded.body) == ("", {"input": "Hello"})
 
 
 @every_operation
@@ -154,7 +165,8 @@ def test_a_required_field_that_is_absent_is_asked_for(name: str) -> None:
 
 @every_operation
 def test_the_table_says_what_is_required(name: str) -> None:
-    assert OPERATIONS[name].required == {"model": "model is required", **REQUIRED[name]}
+    model = {"model": "model is required"} if name in MODELLED else {}
+    assert OPERATIONS[name].required == {**model, **REQUIRED[name]}
 
 
 @every_operation
@@ -316,7 +328,7 @@ def test_any_object_is_loaded_or_refused_with_a_reason(name: str, data: st.DataO
     if isinstance(outcome, InvalidRequest):
         assert outcome.message.strip()
     else:
-        assert outcome.model == body["model"]
+        assert outcome.model == body.get("model", "")
         assert not outcome.body.keys() & {"fallbacks", "stream", "stream_options"}
 
 

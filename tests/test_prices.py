@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coatcheck.app import load_config, make_prices
-from coatcheck.engine.calls import Call, Reply, Usage
+from coatcheck.engine.calls import Call, Rate, Reply, Usage
 from coatcheck.engine.errors import ConfigurationError
 from coatcheck.providers.prices import FREE, Price, Prices, Seller, picodollars
 
@@ -202,3 +202,39 @@ def test_every_price_is_in_the_documents() -> None:
         assert f"`{name}`" in text, name
     for kind in FREE:
         assert f"`{kind}`" in text, kind
+
+
+def rate(price: str, quantity: int, unit: str) -> Rate:
+    return Rate(Decimal(price), quantity, unit)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "rates"),
+    [
+        ("mistral", "mistral-embed", {name: rate("0.1", 10**6, "token") for name in ("input_tokens", "output_tokens")}),
+        ("openai", "tts-1", {"characters": rate("15", 10**6, "char")}),
+        ("openai", "whisper-1", {"seconds": rate("0.36", 3600, "second")}),
+        # Its price depends on how much is asked at once.
+        ("gemini", "gemini-2.5-pro", None),
+        # The table has it, and no price for it.
+        ("openai", "omni-moderation-latest", None),
+        ("openai", "nobody-knows-this", None),
+        ("local", "whatever", {}),
+        ("assemblyai", "universal", None),
+        ("nobody", "m", None),
+        ("mine", "a", {"input_tokens": rate("1.5", 10**6, "token"), "minutes": rate("0.2", 1, "minute")}),
+    ],
+)
+def test_what_a_model_costs_can_be_asked_before_it_is_called(
+    run: Run, provider: str, model: str, rates: dict[str, Rate] | None
+) -> None:
+    own = Price(input_tokens=Decimal("1.5"), minutes=Decimal("0.2"), pages=Decimal(0))
+    sellers = {
+        "mistral": Seller(kind="mistral"),
+        "openai": Seller(kind="openai", base_url="https://api.openai.com/v1"),
+        "gemini": Seller(kind="gemini"),
+        "local": Seller(kind="local"),
+        "assemblyai": Seller(kind="assemblyai"),
+        "mine": Seller(kind="openai", base_url="https://api.openai.com/v1", prices={"*": own}),
+    }
+    assert run(Prices(sellers).rates(provider, model)) == rates

@@ -2,7 +2,7 @@
 
 import asyncio
 import resource
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from .jobs import add, opened, pooled, submission, told, until
 
 Run = Callable[[Awaitable[Any]], Any]
 
-Made = Callable[[Call], Awaitable[Reply]]
+Made = Callable[[Call], Coroutine[Any, Any, Reply]]
 
 
 class Painter:
@@ -35,6 +35,9 @@ class Painter:
         return "painter"
 
     def check(self, operation: str, model: str) -> str | None:
+        return None
+
+    def default(self, operation: str) -> str | None:
         return None
 
     async def start(self) -> None:

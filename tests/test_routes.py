@@ -13,10 +13,10 @@ from aiohttp import web
 from coatcheck.app import create_app
 from coatcheck.handlers import dialects
 from coatcheck.handlers.api import Declaration, Policy
-from coatcheck.handlers.sdk import MESSAGES_PATH
+from coatcheck.handlers.sdk import MESSAGES_PATHS
 from coatcheck.schemas.operations import OPERATIONS
 
-from .clients import ECHO, Client, client, request
+from .clients import ECHO, Client, client, form, request
 from .jobs import Hands
 
 ALICE, BOB, ADMIN = "sk-bf-alice", "sk-bf-bob", "sk-bf-admin"
@@ -36,8 +36,18 @@ UNKNOWN_KEY = (400, "virtual_key_not_found")
 EXPIRED_KEY = (401, "virtual_key_expired")
 NO_ADMIN = (403, "forbidden")
 NO_JOB = (404, "job_not_found")
+NO_DELIVERY = (404, "not_found")
 #: The same of keys on the routes of vendors, in their words: an error's code, or its type where there are no codes.
 VENDORS_WORDS = {dialects.OPENAI: (401, "invalid_api_key"), dialects.ANTHROPIC: (401, "authentication_error")}
+#: And in Eden AI's: the detail.
+EDENS_WORDS = {
+    NO_KEY: (403, "Not authenticated"),
+    UNKNOWN_KEY: (401, "Invalid token"),
+    EXPIRED_KEY: (401, "Invalid token: virtual key has expired"),
+    NO_JOB: (404, "Job not found"),
+}
+
+UNIVERSAL = "/v3/universal-ai"
 
 
 def routes() -> Iterator[tuple[str, str, Policy | None]]:
@@ -60,13 +70,20 @@ def test_every_route_declares_who_may_use_it() -> None:
 
 def operation_of(path: str) -> str:
     """The operation whose jobs the path names, or that it submits."""
-    found = re.fullmatch(r"(?:/openai)?/v1/(?:async/)?(.+?)(/\{job_id\}.*)?", path)
+    found = re.fullmatch(r"(?:(?:/openai)?/v1/(?:async/)?|/v3/(?:llm/)?)(.+?)(/\{job_id\}.*)?", path)
     if found and found[1] in OPERATIONS:
         return found[1]
-    if path == MESSAGES_PATH:
+    if path in MESSAGES_PATHS:
         return "chat/completions"
     # Of jobs whose result has files, whatever their operation.
     return "audio/speech" if path.endswith("/content") else "embeddings"
+
+
+def universal(path: str) -> dict[str, Any]:
+    """A request for a job that the path can name; of one with a file, where the path is that of the file."""
+    if path.endswith("/content"):
+        return {"model": "audio/tts/echo", "input": {"text": "hello"}}
+    return {"model": "text/embeddings/echo", "input": {"texts": ["hello"]}}
 
 
 @dataclass(frozen=True)
@@ -80,22 +97,36 @@ class House:
     async def job(self, path: str) -> str:
         """A job of Alice's that the path can name, and that has ended."""
         operation, alice = operation_of(path), self.client.with_key(ALICE)
-        id = await alice.submit(operation)
+        if path.startswith(UNIVERSAL):
+            made = await alice.ask("POST", f"{UNIVERSAL}/async", universal(path), {"Prefer": "wait=20"})
+            assert made.json["status"] == "success", made.text
+            return str(made.json["public_id"])
+        id = await alice.submit(operation, headers={"x-bf-async-webhook": "late"} if "{delivery_id}" in path else {})
         await alice.ended(id, operation)
+        if "{delivery_id}" in path:
+            (delivery,) = (await alice.ask("GET", f"/v1/webhooks/deliveries?job_id={id}")).json["data"]
+            return str(delivery["id"])
         return id
 
     async def ask(self, method: str, path: str, key: str | None, id: str = NOBODYS) -> tuple[int, str | None]:
         """Asks what would do, were it not for the key; the status, and the code of an error. An answer to HEAD has
         none."""
-        submits = method == "POST" and path.endswith((*OPERATIONS, MESSAGES_PATH))
-        body = request(operation_of(path)) if submits else None
-        filled = path.format(job_id=id, name="late", asset="page.css", model="echo/echo")
+        submits = method == "POST" and path.endswith((*OPERATIONS, *MESSAGES_PATHS))
+        body: Any = request(operation_of(path)) if submits else None
+        if path.rstrip("/") in (UNIVERSAL, f"{UNIVERSAL}/async"):
+            body = universal(path)
+        if path.startswith("/v3/upload") and method == "POST":
+            body = {"file_ids": [NOBODYS]} if "delete" in path else form({"file": b"hello"})
+        feature = {"feature": "text", "subfeature": "embeddings"}
+        filled = path.format(job_id=id, delivery_id=id, name="late", asset="page.css", model="echo/echo", **feature)
         answer = await self.client.ask(method, filled, body, {"x-bf-vk": key} if key else None)
         if answer.status < 400 or method == "HEAD":
             return answer.status, None
         if dialects.of_path(path) is dialects.BIFROST:
             assert answer.message
             return answer.status, answer.code
+        if dialects.of_path(path) is dialects.EDEN:
+            return answer.status, answer.json["detail"]
         error = answer.json["error"]
         assert error["message"]
         return answer.status, error.get("code", error["type"])
@@ -104,7 +135,9 @@ class House:
 @asynccontextmanager
 async def house(folder: Path) -> AsyncIterator[House]:
     hands = Hands()
-    async with client(folder, auth=AUTH, clock=hands.clock) as c:
+    # Nothing is sent there: it is no public address.
+    webhooks = {"endpoints": [{"name": "late", "url": "http://127.0.0.1:9/"}]}
+    async with client(folder, auth=AUTH, webhooks=webhooks, clock=hands.clock) as c:
         late = {"name": "late", "expires_in_seconds": 60, "admin": True}
         made = await c.with_key(ADMIN).ask("POST", "/v1/keys", late)
         hands.pass_(61)
@@ -113,7 +146,8 @@ async def house(folder: Path) -> AsyncIterator[House]:
 
 def seen(method: str, expected: tuple[int, str], path: str = "") -> tuple[int, str | None]:
     """What is seen of the answer that is expected; of a path with its own words for it, in those."""
-    status, code = VENDORS_WORDS.get(dialects.of_path(path), expected)
+    dialect = dialects.of_path(path)
+    status, code = EDENS_WORDS[expected] if dialect is dialects.EDEN else VENDORS_WORDS.get(dialect, expected)
     return (status, None) if method == "HEAD" else (status, code)
 
 
@@ -146,14 +180,16 @@ def test_a_route_with_a_key_takes_whoever_has_one(folder: Path, run: Any, method
 def test_a_route_of_a_job_takes_its_owner_and_admins(folder: Path, run: Any, method: str, path: str) -> None:
     async def main() -> None:
         async with house(folder) as h:
-            id = await h.job(path)
-            assert await h.ask(method, path, None, id) == seen(method, NO_KEY)
-            for key in ("sk-bf-wrong", h.expired, BOB):
-                assert await h.ask(method, path, key, id) == seen(method, NO_JOB), key
+            id, none = await h.job(path), NO_DELIVERY if "{delivery_id}" in path else NO_JOB
+            assert await h.ask(method, path, None, id) == seen(method, NO_KEY, path)
+            # Who has no valid key is told so by Eden AI, and by Bifrost that there is no such job.
+            eden = dialects.of_path(path) is dialects.EDEN
+            for key, why in (("sk-bf-wrong", UNKNOWN_KEY), (h.expired, EXPIRED_KEY), (BOB, none)):
+                assert await h.ask(method, path, key, id) == seen(method, why if eden else none, path), key
             for key in (ALICE, ADMIN):
                 # There is nothing to be cancelled or repeated: that is told to those who may see the job.
-                assert (await h.ask(method, path, key, await h.job(path)))[0] in (200, 204, 409), key
-                assert await h.ask(method, path, key) == seen(method, NO_JOB)
+                assert (await h.ask(method, path, key, await h.job(path)))[0] in (200, 202, 204, 409), key
+                assert await h.ask(method, path, key) == seen(method, none, path)
 
     run(main())
 

@@ -25,9 +25,9 @@ GOES_ON = {"x-bf-on-disconnect": "continue"}
 class Caller:
     """A client on a connection of its own, which it can close as it likes."""
 
-    def __init__(self, url: str, path: str, model: str, headers: dict[str, str]) -> None:
+    def __init__(self, url: str, path: str, model: str, headers: dict[str, str], **more: Any) -> None:
         host, _, port = url.removeprefix("http://").partition(":")
-        body = orjson.dumps({"model": model, "max_tokens": 9, "messages": HELLO})
+        body = orjson.dumps({"model": model, "max_tokens": 9, "messages": HELLO, **more})
         lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._socket = socket.create_connection((host, int(port)))
@@ -238,7 +238,7 @@ def test_a_job_is_given_up_that_is_not_even_there_when_its_handler_is_cancelled(
             with closing(sqlite3.connect(folder / "coatcheck.db", isolation_level=None, timeout=0)) as other:
                 await locked(other, c)
                 caller = Caller(c.served.url, CHAT, "up/gpt", {})
-                while not gateway.pool._backlog.total:
+                while not gateway.pool.backlog.total:
                     await gateway.store.alarms()
                 caller.close()
                 while not gateway.attendance._giving_up:

@@ -82,15 +82,19 @@ async def refused(folder: Path, operation: str, body: Any, **tables: Any) -> Ans
         (b"[" * 2000, "invalid request format: "),
         (b"[]", "invalid request format: expected a JSON object, got a list"),
         ({"model": 5}, "invalid request format: model: expected a string"),
-        ({}, "model is required"),
-        ({"model": None}, "model is required"),
-        ({"model": ""}, "model is required"),
     ],
 )
 def test_a_bad_body_is_a_400_that_says_why(folder: Path, run: Any, operation: str, body: Any, reason: str) -> None:
     answer = run(refused(folder, operation, body))
     assert answer.status == 400
     assert answer.message.startswith(reason)
+
+
+@pytest.mark.parametrize("operation", sorted(REQUESTS.keys() - {"moderations"}))
+@pytest.mark.parametrize("body", [{}, {"model": None}, {"model": ""}])
+def test_a_model_is_asked_for(folder: Path, run: Any, operation: str, body: Any) -> None:
+    answer = run(refused(folder, operation, body))
+    assert (answer.status, answer.message) == (400, "model is required")
 
 
 @pytest.mark.parametrize(
@@ -107,6 +111,7 @@ def test_a_bad_body_is_a_400_that_says_why(folder: Path, run: Any, operation: st
         ("images/variations", "image", "at least one image is required"),
         ("rerank", "query", "query is required for rerank"),
         ("ocr", "document", "document type is required for ocr"),
+        ("moderations", "input", "input is required for moderations"),
     ],
 )
 def test_a_missing_field_is_a_400_in_the_words_of_the_contract(

@@ -13,8 +13,8 @@ from .clients import ECHO, Client, client
 #: What a package needs to be made; no virtual key.
 NO_KEY = "sk-none"
 
-#: Both of OpenAI's prefixes.
-PREFIXES = ("/v1", "/openai/v1")
+#: Where OpenAI's routes are.
+PREFIXES = ("/v1", "/openai/v1", "/v3")
 
 
 @asynccontextmanager

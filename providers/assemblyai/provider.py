@@ -8,7 +8,7 @@ never heard of: so nothing is launched twice.
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,8 @@ from .transcripts import SUBTITLES, raw_head, result, transcript_request, wants_
 OPERATION = "audio/transcriptions"
 #: What is offered where the configuration names no models.
 _MODELS = ("universal-3-5-pro", "universal-3-pro", "universal-2")
+#: The second hears the languages that the first does not.
+_DEFAULT = "universal-3-5-pro,universal-2"
 #: How many transcripts are looked through for one whose id was not heard of: pages, and on each.
 _PAGES, _PAGE = 5, 200
 _PIECE_BYTES = 262_144
@@ -47,7 +49,7 @@ class AssemblyAIProvider(Vendor):
             environ=environ,
             default_env="ASSEMBLYAI_API_KEY",
         )
-        super().__init__(name, options, (OPERATION,), door)
+        super().__init__(name, options, (OPERATION,), door, {OPERATION: (_DEFAULT,)})
         self._options = options
 
     async def ping(self) -> str:
@@ -167,7 +169,8 @@ class AssemblyAIProvider(Vendor):
                 text = (await self.door.read(response)).decode("utf-8", "replace")
         elif wants_sentences(call, transcript):
             url = self.door.url("v2", "transcript", id, "sentences")
-            found = (await self.door.ask("GET", url, call=call)).get("sentences")
+            # What it answered is the transcript.
+            found = (await self.door.ask("GET", url, call=replace(call, original=None))).get("sentences")
             sentences = found if isinstance(found, list) else []
         try:
             made = result(call, transcript, sentences, text)

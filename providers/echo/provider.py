@@ -29,6 +29,11 @@ from . import files as echo_files
 _INSTRUCTION = re.compile(r"wait-\d{1,6}(\.\d{1,6})?|flaky-\d{1,3}|status-[45]\d\d|hang|fail|lost|echo", re.ASCII)
 _STEPS = 10
 _DIMENSIONS = 8
+#: The categories of OpenAI's moderations.
+_HARMS = (
+    "harassment", "harassment/threatening", "hate", "hate/threatening", "illicit", "illicit/violent", "self-harm",
+    "self-harm/intent", "self-harm/instructions", "sexual", "sexual/minors", "violence", "violence/graphic",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,9 @@ class EchoProvider:
 
     async def start(self) -> None:
         """Nothing to open."""
+
+    def default(self, operation: str) -> str | None:
+        return "echo" if operation in _ANSWERS or operation in _MAKERS else None
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -190,6 +198,28 @@ def _embeddings(call: Call) -> dict[str, Any]:
     }
 
 
+def _verdicts(call: Call) -> dict[str, Any]:
+    """An input is what it names: one that speaks of violence is violent."""
+    given = call.request["input"]
+    separate = isinstance(given, list) and all(isinstance(item, str) for item in given)
+    return {
+        "id": f"modr-{call.job_id}",
+        "model": call.model,
+        "results": [_verdict(_text(item)) for item in (given if separate else [given])],
+    }
+
+
+def _verdict(text: str) -> dict[str, Any]:
+    words = text.lower()
+    found = {name: name in words for name in _HARMS}
+    return {
+        "flagged": any(found.values()),
+        "categories": found,
+        "category_scores": {name: float(named) for name, named in found.items()},
+        "category_applied_input_types": {name: ["text"] for name in _HARMS},
+    }
+
+
 def _vector(item: object) -> list[float]:
     """A vector of length 1 that is the same for the same item; it means nothing."""
     digest = hashlib.sha256(orjson.dumps(item)).digest()
@@ -203,6 +233,7 @@ _ANSWERS = {
     "completions": _completion,
     "responses": _response,
     "embeddings": _embeddings,
+    "moderations": _verdicts,
 }
 
 _MAKERS = {

@@ -31,6 +31,13 @@ from .stream import Answer
 from .usage import plain_usage, usage
 
 OPERATIONS = ("chat/completions", "responses", "embeddings", "audio/speech", "images/generations", "images/edits")
+#: Models for operations that few are for, the default first.
+USUAL = {
+    "embeddings": ("gemini-embedding-001", "gemini-embedding-2"),
+    "audio/speech": ("gemini-3.8-flash-tts", "gemini-3.8-flash-lite-tts"),
+    "images/generations": ("gemini-3.1-flash-lite-image",),
+    "images/edits": ("gemini-3.1-flash-lite-image",),
+}
 _MOST_MODELS = "1000"
 #: Larger content is decoded off the loop.
 _MUCH_BASE64 = 262_144
@@ -54,7 +61,7 @@ class GeminiProvider(Vendor):
             default_env="GEMINI_API_KEY",
             understood=understood,
         )
-        super().__init__(name, options, OPERATIONS, door)
+        super().__init__(name, options, OPERATIONS, door, USUAL)
         self._options = options
 
     async def ping(self) -> str:

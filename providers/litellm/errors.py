@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...engine.errors import CallFailed, Fault, Interrupted, NotConfigured, NotConnected, Refused, TimedOut, Unusable
-from ..upstream import brief, retry_after
+from ...engine.retries import retry_after
+from ..upstream import brief
 
 
 @dataclass(frozen=True, kw_only=True)

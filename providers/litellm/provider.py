@@ -17,6 +17,7 @@ from ..http import SHORTEST_SECRET
 from ..options import ProviderOptions, variable
 from ..responses_request import as_chat
 from ..responses_result import response
+from ..vendor import usual_model
 from ..workers.connection import Recipe
 from ..workers.process import Worker
 from .errors import failure
@@ -94,6 +95,10 @@ class LiteLLMProvider:
         if "://" in model:
             return "takes no address for a model"
         return f"has no model {model!r}: it is no name" if _ASTRAY.search(model) else None
+
+    def default(self, operation: str) -> str | None:
+        operations = self._options.operations
+        return usual_model(self.models, (), sole=len(operations) == 1) if operation in operations else None
 
     async def start(self) -> None:
         pass

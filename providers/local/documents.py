@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote_to_bytes
 
 import pypdfium2
@@ -35,10 +35,9 @@ class PageImage:
 class Document:
     """A picture, which has one page, or a PDF."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
-        """Raises `CallFailed` if there is nothing in it that can be read."""
-        self._param = "document." + ("image_url" if document["type"] == "image_url" else "document_url")
-        data = _data(document, self._param)
+    def __init__(self, data: bytes, param: str) -> None:
+        """`param` is the request's field that it came in. Raises `CallFailed` if there is nothing that can be read."""
+        self._param = param
         self.size_bytes = len(data)
         self._data = data
         self._pdf: pypdfium2.PdfDocument | None = None
@@ -52,6 +51,12 @@ class Document:
                     self._param,
                     "invalid_file",
                 ) from error
+
+    @classmethod
+    def sent(cls, document: dict[str, Any]) -> Self:
+        """The document of a request for OCR, which came along in it. Raises `CallFailed`."""
+        param = "document." + ("image_url" if document["type"] == "image_url" else "document_url")
+        return cls(_data(document, param), param)
 
     def __len__(self) -> int:
         return 1 if self._pdf is None else len(self._pdf)

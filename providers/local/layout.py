@@ -16,6 +16,18 @@ _SAME_ROW = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word of a line, where the line's model thinks that it is."""
+
+    text: str
+    confidence: float
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Line:
     text: str
     #: From 0 to 1, as the model scores it.
@@ -24,6 +36,8 @@ class Line:
     top: float
     right: float
     bottom: float
+    #: Empty where they were not asked for.
+    words: tuple[Word, ...] = ()
 
     @property
     def height(self) -> float:

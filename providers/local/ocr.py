@@ -15,7 +15,8 @@ from PIL import Image
 from ..refusals import refusal
 from ..workers.task import Task
 from .documents import Document, PageImage
-from .layout import Block, Line, blocks
+from .layout import Block, Line, Word, blocks
+from .reading import OUTPUTS, WITH_WORDS, PageText
 
 _WEIGHTS = Path(rapidocr.__file__).parent / "models"
 #: Named one by one, so that the library has nothing to look for, and to download.
@@ -50,6 +51,8 @@ class OcrModel:
         self._lock = threading.Lock()
 
     def run(self, operation: str, request: dict[str, Any], task: Task) -> bytes:
+        if operation in OUTPUTS:
+            return self._output(operation, task)
         for field in _UNKNOWN:
             if request.get(field):
                 raise refusal(f"{self._model} reads lines of text and knows nothing of {field}.", field)
@@ -59,7 +62,7 @@ class OcrModel:
                 f"{self._model} scores lines: it can tell the confidence of a page or a block.",
                 "confidence_scores_granularity",
             )
-        document = Document(request["document"])
+        document = Document.sent(request["document"])
         try:
             asked = _pages_asked(request, len(document))
             pages: list[dict[str, Any]] = []
@@ -77,6 +80,21 @@ class OcrModel:
             }
         )
 
+    def _output(self, feature: str, task: Task) -> bytes:
+        """What a feature makes of the file's pages."""
+        [file] = task.files["file"]
+        document = Document(file.path.read_bytes(), "input.file")
+        try:
+            read: list[PageText] = []
+            for page in document.pages(range(len(document))):
+                task.go_on()
+                task.progress(len(read), len(document), "pages")
+                found = blocks(self._lines(page, words=feature in WITH_WORDS))
+                read.append(PageText(width=page.image.width, height=page.image.height, blocks=found))
+        finally:
+            document.close()
+        return orjson.dumps(OUTPUTS[feature](read))
+
     def _page(self, page: PageImage, granularity: str | None, *, with_blocks: bool) -> dict[str, Any]:
         found = blocks(self._lines(page))
         lines = [line for block in found for line in block.lines]
@@ -89,11 +107,12 @@ class OcrModel:
             **({"confidence_scores": _scores("page", lines)} if granularity and lines else {}),
         }
 
-    def _lines(self, page: PageImage) -> list[Line]:
-        return [line for top, strip in _strips(page.image) for line in self._read(strip, top)]
+    def _lines(self, page: PageImage, *, words: bool = False) -> list[Line]:
+        return [line for top, strip in _strips(page.image) for line in self._read(strip, top, words=words)]
 
-    def _read(self, image: Image.Image, offset: int) -> list[Line]:
-        """The lines of a picture that begins so many pixels below the top of its page."""
+    def _read(self, image: Image.Image, offset: int, *, words: bool) -> list[Line]:
+        """The lines of a picture that begins so many pixels below the top of its page, with their words if those are
+        asked for."""
         width = image.width
         if max(image.size) > _LONGEST_SIDE:
             image = image.copy()
@@ -102,20 +121,33 @@ class OcrModel:
         # The library takes colours in OpenCV's order.
         pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
         with self._lock:
-            read = self._engine(pixels)
+            read = self._engine(pixels, return_word_box=words)
         if not read.txts:
             return []
+        each = read.word_results if words else [()] * len(read.txts)
         return [
             Line(
                 text=text,
                 confidence=float(score),
-                left=float(box[:, 0].min() * scale),
-                top=float(box[:, 1].min() * scale + offset),
-                right=float(box[:, 0].max() * scale),
-                bottom=float(box[:, 1].max() * scale + offset),
+                **_edges(box, scale, offset),
+                words=tuple(
+                    Word(text=word, confidence=float(sure), **_edges(place, scale, offset))
+                    for word, sure, place in found
+                    if word.strip()
+                ),
             )
-            for text, score, box in zip(read.txts, read.scores, np.asarray(read.boxes), strict=True)
+            for text, score, box, found in zip(read.txts, read.scores, read.boxes, each, strict=True)
         ]
+
+
+def _edges(corners: Any, scale: float, offset: int) -> dict[str, float]:
+    x, y = np.asarray(corners, dtype=np.float64).T * scale
+    return {
+        "left": float(x.min()),
+        "top": float(y.min() + offset),
+        "right": float(x.max()),
+        "bottom": float(y.max() + offset),
+    }
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:

@@ -11,9 +11,11 @@ from ..workers.connection import Recipe
 from ..workers.process import Worker
 from .manifest import MODELS
 from .models import lacking, missing, models_directory
-from .weights import OPERATIONS, Family, Model
+from .weights import FEATURES, OPERATIONS, Family, Model
 
-_FAMILY_OF = {operation: family for family, operations in OPERATIONS.items() for operation in operations}
+_FAMILY_OF = {
+    operation: family for table in (OPERATIONS, FEATURES) for family, each in table.items() for operation in each
+}
 
 _WORKER = "coatcheck.providers.local.worker"
 
@@ -31,6 +33,7 @@ class LocalOptions(ProviderOptions):
         "pp-ocrv6-small",
         "procedural-1",
         "style-transfer-1",
+        "lid-176",
     )
     #: A GGUF file of one's own, served as a chat model under the file's name without its suffix.
     path: str | None = None
@@ -78,7 +81,7 @@ class LocalProvider:
         return f"{self._name}/{_FAMILY_OF[operation]}"
 
     def check(self, operation: str, model: str) -> str | None:
-        able = [name for name, known in self._models.items() if operation in known.carries_out]
+        able = self._able(operation)
         if model in able:
             return None
         if not able:
@@ -88,6 +91,9 @@ class LocalProvider:
         if model in self._models:
             return f"has no operation {operation} for the model {model}; for that {cure}"
         return f"has no model {model} for {operation}; {cure}"
+
+    def default(self, operation: str) -> str | None:
+        return next(iter(self._able(operation)), None)
 
     async def start(self) -> None:
         pass
@@ -119,7 +125,13 @@ class LocalProvider:
 
     async def offers(self) -> Sequence[Offer]:
         return [
-            Offer(id=model.name, operations=model.carries_out, about=model.about, license=model.license)
+            Offer(
+                id=model.name,
+                operations=model.carries_out,
+                about=model.about,
+                license=model.license,
+                voices=model.voices,
+            )
             for model in self._models.values()
         ]
 
@@ -130,6 +142,14 @@ class LocalProvider:
             worker = Worker(self._recipe(call.model), idle_seconds=self._options.idle_seconds)
             self._workers[call.model] = worker
         return await worker.call(call)
+
+    def _able(self, operation: str) -> list[str]:
+        """The models that carry it out."""
+        return [
+            name
+            for name, known in self._models.items()
+            if operation in known.carries_out or operation in known.features
+        ]
 
     def worker_pid(self, model: str) -> int | None:
         """The model's process, while one is ready for calls."""

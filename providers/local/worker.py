@@ -69,6 +69,10 @@ def _loaded(family: Family, arguments: dict[str, Any]) -> Model:
             from .styles import StyleModel
 
             return StyleModel(**arguments)
+        case Family.LANGUAGES:
+            from .languages import LanguageModel
+
+            return LanguageModel(**arguments)
 
 
 def _check_cpu() -> None:

@@ -40,7 +40,7 @@ async def spoken(door: Door, response: aiohttp.ClientResponse, call: Call) -> Re
     text = call.request.get("input")
     usage = Usage(characters=len(text)) if isinstance(text, str) else None
     if kind == "application/json":
-        said = parsed(door, await door.read(response))
+        said = parsed(door, await door.read(response, call))
         encoded = next((said[name] for name in _SOUND_FIELDS if isinstance(said.get(name), str)), None)
         if encoded is None:
             raise Unusable(f"provider {door.name} answered without sound")
@@ -58,7 +58,7 @@ async def spoken(door: Door, response: aiohttp.ClientResponse, call: Call) -> Re
 
 async def heard(door: Door, response: aiohttp.ClientResponse, call: Call) -> Reply:
     """The reply to a transcription."""
-    answer, kind = await door.read(response), response.content_type
+    answer, kind = await door.read(response, call), response.content_type
     if call.request.get("response_format") in _TEXT_FORMATS and kind not in ("application/json", "text/html"):
         try:
             result: dict[str, Any] = {"text": answer.decode()}
@@ -76,7 +76,7 @@ async def heard(door: Door, response: aiohttp.ClientResponse, call: Call) -> Rep
 
 async def drawn(door: Door, response: aiohttp.ClientResponse, call: Call) -> Reply:
     """The reply to a call for images: those that came as base64 become files, an address stays one."""
-    result = parsed(door, await door.read(response))
+    result = parsed(door, await door.read(response, call))
     data = result.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data) or not data:
         raise Unusable(f"provider {door.name} answered without images")

@@ -19,6 +19,7 @@ from ..vendor import PING_SECONDS, Vendor, told
 from .chats import effort
 from .chats import plain as plain_chat
 from .files import drawn, heard, spoken, upload
+from .moderations import judged
 from .ranking import ranked, ranking_request
 from .results import plain
 from .stream import StreamError, can_stream, read_stream, stream_request
@@ -61,7 +62,8 @@ class OpenAIProvider(Vendor):
             raise ValueError(f"operations: {', '.join(sorted(unknown))} is not one of {', '.join(OPERATIONS)}")
         #: It speaks OpenAI's API and is not OpenAI.
         self._elsewhere = bool(options.base_url) and preset is PRESETS["openai"]
-        super().__init__(name, options, options.operations or self._known(), self._opened(name, environ))
+        usual = {} if self._elsewhere else preset.usual
+        super().__init__(name, options, options.operations or self._known(), self._opened(name, environ), usual)
         self._urls = {operation: self.door.url(*operation.split("/")) for operation in self._operations}
 
     async def ping(self) -> str:
@@ -158,8 +160,10 @@ class OpenAIProvider(Vendor):
             case "images/generations" | "images/edits" | "images/variations":
                 return await drawn(self.door, response, call)
             case "rerank":
-                return ranked(self.door, call, await self.door.read(response))
-        return plain(self.door, call, await self.door.read(response), self._preset.cost)
+                return ranked(self.door, call, await self.door.read(response, call))
+            case "moderations":
+                return judged(self.door, call, await self.door.read(response, call))
+        return plain(self.door, call, await self.door.read(response, call), self._preset.cost)
 
     def _stream_request(self, call: Call) -> dict[str, Any]:
         said = stream_request(call.operation)

@@ -37,7 +37,7 @@ def at(path: str, query: dict[str, str], case: Case) -> Case:
 
 
 def cases(path: str, query: dict[str, str]) -> tuple[Case, ...]:
-    has = ("ocr", "rerank", "images/variations")
+    has = ("ocr", "rerank", "images/variations", "moderations")
     return tuple(
         at(path.format(case.operation, model=case.model), query, case)
         for case in openai.VENDOR.cases

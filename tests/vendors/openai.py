@@ -108,7 +108,7 @@ def sounding(data: bytes, media_type: str) -> Answer:
     return lambda _seen: web.Response(body=data, content_type=media_type)
 
 
-def plain(operation: str, answer: Any, usage: Usage, **request: Any) -> Case:
+def plain(operation: str, answer: Any, usage: Usage | None, **request: Any) -> Case:
     """An operation whose request goes as it came, and whose result is the answer."""
     asked_for = {**REQUESTS.get(operation, {}), **request}
 
@@ -381,6 +381,24 @@ RANKINGS = (
     ),
 )
 
+MODERATION = {
+    "id": "modr-1",
+    "model": "small-2026",
+    "results": [
+        {
+            "flagged": flagged,
+            "categories": {"violence": flagged, "self-harm": False},
+            "category_scores": {"violence": score, "self-harm": 0.0},
+            "category_applied_input_types": {"violence": ["text"], "self-harm": ["text"]},
+        }
+        for flagged, score in ((True, 0.9), (False, 0.1))
+    ],
+}
+SEEN = [
+    {"type": "text", "text": "Look."},
+    {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
+]
+
 PAGE = {"type": "document_url", "document_url": "data:application/pdf;base64,JVBERi0="}
 
 CHATS = (
@@ -400,6 +418,8 @@ VENDOR = Vendor(
         *CHANGES,
         *RANKINGS,
         plain("ocr", OCR, Usage(pages=1), document=PAGE, pages=[0], include_image_base64=True),
+        plain("moderations", MODERATION, None, input=["one", "two"]),
+        plain("moderations", {**MODERATION, "usage": {"prompt_tokens": 4}}, Usage(input_tokens=4), input=SEEN),
     ),
     error=error,
     model=body_model,
