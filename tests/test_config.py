@@ -41,7 +41,10 @@ def test_every_setting_is_in_the_configuration_of_the_repository() -> None:
         ({"server": {"port": True}}, "[server]: port: expected an integer, got True."),
         ({"server": {"port": 70000}}, "[server]: port: Must be greater than or equal to 0"),
         ({"server": 3}, "[server] is a table, not 3"),
-        ({"server": {"base_url": "ai.example.com"}}, "[server]: base_url: expected an http or https address, as https://"),
+        (
+            {"server": {"base_url": "ai.example.com"}},
+            "[server]: base_url: expected an http or https address, as https://",
+        ),
         ({"server": {"base_url": "https://a.example/?a=b"}}, "[server]: base_url: expected an http or https address"),
         ({"server": {"base_url": "https://me@a.example/"}}, "[server]: base_url: expected an http or https address"),
         ({"server": {"base_url": "https://a.example:99999"}}, "[server]: base_url: expected an http or https address"),

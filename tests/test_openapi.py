@@ -72,7 +72,8 @@ def test_every_route_is_in_the_document_and_no_other(folder: Path, run: Any) -> 
             routed = {
                 (route.method.lower(), route.resource.canonical)
                 for route in c.served.app.router.routes()
-                if route.method != "HEAD" and route.resource is not None
+                if route.method != "HEAD"
+                and route.resource is not None
                 # Those that end with a slash are others once more.
                 and not route.resource.canonical.endswith("/")
             }
