@@ -45,7 +45,9 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     action.set_defaults(run=_show)
     action = actions.add_parser("replay", help="send deliveries again: those named, or all of a kind")
     action.add_argument("ids", nargs="*", metavar="ID", help=_ID)
-    action.add_argument("--state", choices=_STATES[1:], metavar="STATE", help="all that are dead, or delivered")
+    action.add_argument(
+        "--state", choices=_STATES, metavar="STATE", help="all that are dead, delivered, or due (at once)"
+    )
     action.add_argument("--endpoint", metavar="NAME", help="all dead ones to an endpoint of the configuration")
     action.add_argument("--since", type=duration, metavar="S", help="all dead ones made within the last 90s, 10m, 2d")
     _json(action)

@@ -46,8 +46,8 @@ class Outbox:
         return await self._reads.ask(delivery_table.find, (id, owner))
 
     async def replay(self, filter: DeliveryFilter, ids: Sequence[str] | None = None) -> int:
-        """ended → due, for the deliveries that the filter fits and, unless `ids` is None, have one of these ids; how
-        many they were."""
+        """Makes deliveries due now that have ended or are due later: those that the filter fits and that, unless `ids`
+        is None, have one of these ids. How many they were."""
         count, after = 0, 0
         while True:
             item = delivery_table.Replay(filter, ids, after, _REPLAYED_AT_ONCE, self._clock.now(), self.arrivals)

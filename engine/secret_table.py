@@ -35,12 +35,12 @@ async def rotate(db: Connection, items: Sequence[Made]) -> Sequence[Secret]:
     """These are the subjects' secrets now."""
     answers = []
     for item in items:
-        overlaps = item.earlier_until > item.now
+        until = item.earlier_until if item.earlier_until > item.now else None
         await db.execute(
-            "INSERT INTO secret (subject, secret, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (subject) DO UPDATE SET"
-            " earlier = CASE WHEN ?4 THEN secret END, earlier_until = CASE WHEN ?4 THEN ?5 END,"
-            " secret = excluded.secret, created_at = excluded.created_at",
-            [item.subject, item.secret, item.now, overlaps, item.earlier_until],
+            "INSERT INTO secret (subject, secret, created_at) VALUES (?, ?, ?) ON CONFLICT (subject) DO UPDATE SET"
+            " earlier = CASE WHEN ? IS NULL THEN NULL ELSE secret END, earlier_until = ?, secret = excluded.secret,"
+            " created_at = excluded.created_at",
+            [item.subject, item.secret, item.now, until, until],
         )
         answers.append(await _get(db, item.subject))
     return answers

@@ -30,8 +30,8 @@ class DeliverySettings:
     timeout_seconds: float = field(default=30.0, metadata={"min": 0.1, "max": 600})
     #: How long a delivery is tried again, before it is a dead letter.
     retry_seconds: float = field(default=259_200.0, metadata={"min": 0, "max": _CENTURY_SECONDS})
-    #: How long deliveries are remembered that have ended.
-    keep_seconds: int = field(default=2_592_000, metadata={"min": 1, "max": _CENTURY_SECONDS})
+    #: How long deliveries that have ended are kept, payloads and all.
+    keep_seconds: int = field(default=604_800, metadata={"min": 1, "max": _CENTURY_SECONDS})
     #: Deliveries under way at once: in all, and to one receiver.
     concurrency: int = field(default=64, metadata={"min": 1})
     receiver_concurrency: int = field(default=4, metadata={"min": 1})

@@ -50,7 +50,11 @@ delivery = described(
 )
 
 replay_delivery = described(
-    _named("replayDelivery", "Send a delivery again", "With the same id and payload, as often as a new one is tried."),
+    _named(
+        "replayDelivery",
+        "Send a delivery again",
+        "With the same id and payload, as often as a new one is tried. One that is due later is sent at once.",
+    ),
     match_info_schema(parameters.DeliveryPath),
     response_schema(webhook_answers.Delivery, 202, "It is due.", titles=("Due",)),
     refusals(NotFound, Conflict, StoreUnavailable),

@@ -62,7 +62,7 @@ async def hook_of(request: web.Request, gateway: Gateway) -> Hook | None:
             raise InvalidRequest(f"{HEADER} {wrong}", param=HEADER, place="header")
         return Hook(endpoint=None, url=given)
     if all(endpoint.name != given for endpoint in gateway.config.webhooks.endpoints):
-        raise _unresolved(f"there is no endpoint {given[:_SHOWN]!r} in [[webhooks.endpoints]]")
+        raise _unresolved(_unknown(given))
     off = (await gateway.store.outbox.endpoints_off()).get(given)
     if off is not None:
         raise _unresolved(f"endpoint {given!r} is switched off: {off[1]}")
@@ -92,9 +92,9 @@ async def delivery(request: web.Request) -> web.Response:
 
 @declared(Policy.OWNER, "replay_delivery")
 async def replay_one(request: web.Request) -> web.Response:
-    """Sends a delivery again, with the same id and payload. One that is still to be sent stays as it is."""
+    """Sends a delivery again, with the same id and payload; one that is tried again later, at once."""
     gateway, who, found = await _found(request)
-    await _refuse_off(gateway, found.endpoint)
+    await _refuse_unsent(gateway, found.endpoint)
     await gateway.store.outbox.replay(DeliveryFilter(owner=who.scope), (found.id,))
     _, _, due = await _found(request)
     return _json(schemas.shown(due, owners=who.admin), status=202)
@@ -106,7 +106,7 @@ async def replay_many(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     who = caller(gateway, request)
     asked = load(schemas.Replay, await _body(request))
-    await _refuse_off(gateway, asked.endpoint)
+    await _refuse_unsent(gateway, asked.endpoint)
     count = await gateway.store.outbox.replay(asked.filter(who.scope), asked.ids)
     return _json({"replayed": count}, status=202)
 
@@ -185,6 +185,10 @@ def _unresolved(why: str) -> InvalidRequest:
     return InvalidRequest(f"failed to resolve webhook endpoint: {why}", param=HEADER, place="header")
 
 
+def _unknown(endpoint: str) -> str:
+    return f"there is no endpoint {endpoint[:_SHOWN]!r} in [[webhooks.endpoints]]"
+
+
 def _own(who: Caller, wanted: DeliveryFilter) -> DeliveryFilter:
     """What of it the caller may see."""
     if who.admin:
@@ -208,9 +212,13 @@ async def _found(request: web.Request) -> tuple[Gateway, Caller, Delivery]:
     return gateway, who, found
 
 
-async def _refuse_off(gateway: Gateway, endpoint: str | None) -> None:
-    """Raises `Conflict` for an endpoint that is switched off: nothing would be sent."""
-    if endpoint is not None and endpoint in await gateway.store.outbox.endpoints_off():
+async def _refuse_unsent(gateway: Gateway, endpoint: str | None) -> None:
+    """Raises `Conflict` for an endpoint that is sent nothing: one that is switched off, or not configured."""
+    if endpoint is None:
+        return
+    if all(known.name != endpoint for known in gateway.config.webhooks.endpoints):
+        raise Conflict(_unknown(endpoint))
+    if endpoint in await gateway.store.outbox.endpoints_off():
         raise Conflict(f"endpoint {endpoint!r} is switched off; an admin enables it first")
 
 
@@ -220,7 +228,7 @@ def _endpoint(request: web.Request, gateway: Gateway) -> EndpointSettings:
     for endpoint in gateway.config.webhooks.endpoints:
         if endpoint.name == name:
             return endpoint
-    raise NotFound(f"there is no endpoint {name[:_SHOWN]!r} in [[webhooks.endpoints]]")
+    raise NotFound(_unknown(name))
 
 
 async def _rotated(request: web.Request, gateway: Gateway, subject: str) -> web.Response:

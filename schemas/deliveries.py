@@ -27,11 +27,6 @@ class State(StrEnum):
     DEAD = "dead"
 
 
-class ReplayState(StrEnum):
-    DELIVERED = "delivered"
-    DEAD = "dead"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
     """What a list is asked for."""
@@ -70,7 +65,8 @@ DELIVERIES = DeliveriesQuery()
 class Replay:
     """Which deliveries are sent again: those that all of this fits."""
 
-    state: ReplayState = ReplayState.DEAD
+    #: `due`: at once, and not when their time comes.
+    state: State = State.DEAD
     endpoint: str | None = None
     job_id: str | None = None
     #: RFC 3339.

@@ -5,6 +5,7 @@ to it: it looks at what was sent, not at all that could have been, and copies no
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, ClassVar, cast
@@ -51,6 +52,15 @@ def shown(value: str) -> str:
 def _or(nouns: Iterable[str]) -> str:
     *rest, last = nouns
     return f"{', '.join(rest)} or {last}" if rest else last
+
+
+def first_fault(error: ValidationError) -> tuple[str, str]:
+    """Where the first fault is, as `messages[1].content`, and what it is."""
+    path, found = "", cast("Any", error.messages)
+    while isinstance(found, dict):
+        key, found = next(iter(found.items()))
+        path += f"[{key}]" if isinstance(key, int) else f".{key[:_LONGEST_VALUE]}"
+    return path.removeprefix("."), found[0]
 
 
 class Verbatim(str):
@@ -145,9 +155,23 @@ class Strict(fields.Field[Any]):
 
 
 class Text(Strict):
+    """`pattern` is searched for in it; `form` names what has it, as a noun for a sentence."""
+
     json_type = "string"
     expected, plural = "a string", "strings"
     checks = _only(str)
+
+    def __init__(self, about: str | None = None, *, pattern: str | None = None, form: str = "", **options: Any) -> None:
+        super().__init__(about, **options)
+        if pattern is not None:
+            # JSON Schema's expressions are JavaScript's, whose end of the text is `$`.
+            self.metadata = {**self.metadata, "pattern": pattern.replace(r"\Z", "$")}
+            self._found, self._taken = re.compile(pattern).search, form
+            self.checks = {str: self._check_pattern}
+
+    def _check_pattern(self, value: str) -> None:
+        if not self._found(value):
+            self._refuse(shown(value))
 
 
 class Integer(Strict):

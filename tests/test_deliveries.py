@@ -84,8 +84,7 @@ def test_what_has_ended_is_due_again_when_it_is_replayed_and_keeps_its_attempts(
             store.outbox.wake.clear()
             hands.pass_(100)
             assert await store.outbox.replay(DeliveryFilter(owner="key:bob")) == 0
-            assert await store.outbox.replay(DeliveryFilter(states=("due",))) == 0
-            assert await store.outbox.replay(DeliveryFilter(), ids=(three.id,)) == 0
+            assert await store.outbox.replay(DeliveryFilter(states=("dead",)), ids=(three.id,)) == 0
             assert not store.outbox.wake.is_set()
             assert await store.outbox.replay(DeliveryFilter(states=("dead",))) == 1
             assert store.outbox.wake.is_set()
@@ -95,8 +94,27 @@ def test_what_has_ended_is_due_again_when_it_is_replayed_and_keeps_its_attempts(
             assert again.due_since == again.next_at == hands.wall
             assert (again.id, again.created_at, again.tried_at) == (one.id, MORNING, MORNING)
             assert (delivered.state, due.due_since) == ("delivered", MORNING)
-            assert await store.outbox.replay(DeliveryFilter(), ids=(one.id, two.id, three.id, "unknown")) == 1
+            ended_well = DeliveryFilter(states=("delivered",))
+            assert await store.outbox.replay(ended_well, ids=(one.id, two.id, "unknown")) == 1
             assert [delivery.state for delivery in await every(store)] == ["due", "due", "due"]
+
+    run(main())
+
+
+def test_what_is_due_later_is_due_now_when_it_is_replayed(folder: Path, run: Run) -> None:
+    async def main() -> None:
+        hands = Hands()
+        async with opened(folder, clock=hands.clock) as store:
+            await ended(store, to(ONE), to(TWO))
+            one, two = await every(store)
+            for delivery in (one, two):
+                later = verdict(delivery, "due", hands.wall, next_at=hands.wall + 3600 * SECOND)
+                await store.outbox.settle(later)
+            hands.pass_(100)
+            assert await store.outbox.replay(DeliveryFilter(states=("due",)), ids=(one.id,)) == 1
+            now, later = await every(store)
+            assert (now.next_at, now.due_since, now.tries, now.attempts) == (hands.wall, hands.wall, 0, 1)
+            assert (later.next_at, later.due_since) == (MORNING + 3600 * SECOND, MORNING)
 
     run(main())
 

@@ -241,7 +241,7 @@ def test_a_range_of_dead_letters_is_sent_again(folder: Path, run: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "reason"),
     [
-        (f"{DELIVERIES}/replay", {"state": "due"}, "state: expected one of 'delivered', 'dead', got 'due'."),
+        (f"{DELIVERIES}/replay", {"state": "done"}, "state: expected one of 'due', 'delivered', 'dead', got 'done'."),
         (f"{DELIVERIES}/replay", {"stat": "dead"}, "stat: unknown; did you mean 'state'?"),
         (f"{DELIVERIES}/replay", {"ids": "x"}, "ids: Not a valid list."),
         (f"{DELIVERIES}/replay", {"ids": ["x"] * 1001}, "ids: at most 1000, got 1001"),
