@@ -33,9 +33,10 @@ class Got:
 class Receiver:
     """On a free port of the loopback, from entering to leaving; entered again, it has the same port."""
 
-    def __init__(self, *answers: Answer) -> None:
-        #: To the first attempts; whatever comes later is answered 204.
+    def __init__(self, *answers: Answer, answer: Callable[[], int] = lambda: 204) -> None:
+        """`answers`: to the first attempts; `answer` makes the status for whatever comes later."""
         self.answers = list(answers)
+        self._answer = answer
         self.port = 0
         self._got: asyncio.Queue[Got] = asyncio.Queue()
 
@@ -47,6 +48,10 @@ class Receiver:
         """The next attempt; waits for it."""
         async with asyncio.timeout(30):
             return await self._got.get()
+
+    def next(self) -> Got:
+        """The next attempt of those that have come."""
+        return self._got.get_nowait()
 
     @property
     def waiting(self) -> int:
@@ -67,7 +72,7 @@ class Receiver:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self._got.put_nowait(Got(request.path_qs, request.headers.copy(), await request.read()))
-        answer = self.answers.pop(0) if self.answers else 204
+        answer = self.answers.pop(0) if self.answers else self._answer()
         if callable(answer):
             return await answer(request)
         status, headers = answer if isinstance(answer, tuple) else (answer, {})

@@ -29,6 +29,8 @@ class Chat:
     key: str | None = None
     #: Seconds; None: never.
     cancel_after: int | None = None
+    #: Who is told of the end; None: nobody.
+    receiver: str | None = None
 
     @property
     def body(self) -> dict[str, Any]:
@@ -41,6 +43,8 @@ class Chat:
             found["Idempotency-Key"] = f'"{self.key}"'
         if self.cancel_after is not None:
             found["Cancel-After"] = str(self.cancel_after)
+        if self.receiver is not None:
+            found["x-bf-async-webhook"] = self.receiver
         return found
 
     def misfit(self, shown: dict[str, Any], *, cancelled: bool) -> str | None:
@@ -62,8 +66,8 @@ class Chat:
         return None
 
 
-def chosen(chance: random.Random) -> Chat:
-    """A new chat; a third of them have a key."""
+def chosen(chance: random.Random, receiver: str) -> Chat:
+    """A new chat; a third of them have a key, and of the ends of a third the receiver is told."""
     model = chance.choices(list(_MODELS), list(_MODELS.values()))[0]
     hangs = model == "echo/hang"
     number = chance.getrandbits(60)
@@ -72,4 +76,5 @@ def chosen(chance: random.Random) -> Chat:
         text=f"question {number:x} of a storm, which is answered word for word",
         key=f"key-{number:x}" if chance.random() < 0.35 else None,
         cancel_after=1 if hangs or chance.random() < 0.03 else None,
+        receiver=receiver if chance.random() < 0.35 else None,
     )

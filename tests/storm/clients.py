@@ -104,7 +104,7 @@ class Client:
 
     async def submit(self) -> Entry | None:
         """A new job; None if the server could not take it."""
-        chat = chosen(self._chance)
+        chat = chosen(self._chance, self._ledger.receiver)
         self._ledger.wanted[chat.text] += 1
         return await self._submit(chat, {"Prefer": "wait=1"} if self._chance.random() < 0.1 else {})
 

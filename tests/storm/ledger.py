@@ -20,6 +20,8 @@ class Fault(StrEnum):
     CALLED_TWICE = "called twice"
     #: An idempotency key has made two jobs.
     KEY_TWICE = "keys with two jobs"
+    #: Of an end nobody was told, or two things.
+    UNTOLD = "untold ends"
     #: A durable event was missed, doubled or changed.
     STREAM = "events missed or doubled"
     #: An end that the job's model cannot have, a status that has no reason, a job that a delete left behind.
@@ -60,6 +62,8 @@ class Known:
 
 class Ledger:
     def __init__(self) -> None:
+        #: Where ends are told to; set before anything is asked.
+        self.receiver = ""
         #: Every job that was accepted, by id, in the order in which that was heard.
         self.entries: dict[str, Entry] = {}
         self.keys: dict[str, Entry] = {}

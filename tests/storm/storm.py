@@ -16,6 +16,7 @@ from ..jobs import ends, rows
 from ..servers import ServerProcess
 from .clients import Client
 from .ledger import Fault, Ledger
+from .receiver import Told
 from .upstream import Counted
 from .watchers import Watch, Watcher
 
@@ -28,6 +29,7 @@ _SETTLED = (
     "SELECT COUNT(*) FROM event LEFT JOIN body USING (seq) WHERE event.id > ? AND (data ->> 'reason' = 'stopped' OR"
     " (kind = 'failed' AND CAST(result AS TEXT) ->> 'code' = 'server_stopped'))"
 )
+_DUE = "SELECT id FROM delivery WHERE state = 'due' LIMIT 1"
 _TEXTS = "SELECT CAST(request AS TEXT) ->> '$.messages[0].content' FROM body"
 
 T = TypeVar("T")
@@ -45,20 +47,25 @@ class Storm:
         self._seconds = seconds
         self._watches: list[Watch] = []
         self._upstream = Counted()
+        self._receiver = Told(self.ledger, chance)
         self._folder = folder
         self._told = 0
 
     async def __aenter__(self) -> Self:
         await self._upstream.server.__aenter__()
+        await self._receiver.server.__aenter__()
+        self.ledger.receiver = self._receiver.server.url
         once = {"kind": "openai", "base_url": self._upstream.server.url, "on_interrupt": "fail", "concurrency": 50}
         echo = {"kind": "echo", "concurrency": 200}
         # What has ended stays until it is asked for, however long the storm is.
         jobs = {"result_ttl_seconds": 2_592_000, "shutdown_grace_seconds": 1}
-        self._server = ServerProcess(self._folder, {"jobs": jobs, "providers": {"echo": echo, "once": once}})
+        config = {"jobs": jobs, "providers": {"echo": echo, "once": once}, "webhooks": {"allow_private_networks": True}}
+        self._server = ServerProcess(self._folder, config)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._server.__aexit__()
+        await self._receiver.server.__aexit__()
         await self._upstream.server.__aexit__()
 
     async def live(self) -> float:
@@ -98,11 +105,15 @@ class Storm:
                     await client.walk(set(self.ledger.entries))
                     await _share(self._watches, [watcher.resume for watcher in watchers])
                     await _share([entry for entry in entries if entry.story], [watcher.reread for watcher in watchers])
+                    while rows(self._path, _DUE):
+                        async with session.get("/healthz"):
+                            pass
             except TimeoutError:
                 self.ledger.fault(Fault.LOST, f"not all that was asked for has ended: {self._unended()[:10]}")
         if code := await self._server.terminate():
             self.ledger.fault(Fault.WRONG, f"the server ended with exit code {code}")
         self._audit()
+        self._receiver.audit()
 
     async def _start(self) -> None:
         await self._server.start()
