@@ -161,12 +161,16 @@ def _lifespan(path: Path, blobs: Path) -> Callable[[web.Application], AsyncItera
             if gateway.tokens is not None:
                 await gateway.tokens.start()
                 stack.push_async_callback(gateway.tokens.close)
-            gateway.fetch = Fetch(allow_private=config.webhooks.allow_private_networks)
-            await gateway.fetch.start()
-            stack.push_async_callback(gateway.fetch.close)
+            allow_private = config.webhooks.allow_private_networks
+            gateway.fetch = Fetch(allow_private=allow_private)
+            # Of its own: names that nobody answers for, in inputs or of dead receivers, hold up no receiver.
+            gateway.sending = Fetch(allow_private=allow_private, names=2 * config.webhooks.concurrency)
+            for fetch in (gateway.fetch, gateway.sending):
+                await fetch.start()
+                stack.push_async_callback(fetch.close)
             deliverer = Deliverer(
                 store.outbox,
-                gateway.fetch,
+                gateway.sending,
                 gateway.clock,
                 store.meters,
                 config.webhooks,

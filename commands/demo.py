@@ -1,4 +1,4 @@
-"""`coatcheck demo`: one real job of each operation, on local models, through a real server, watched to its end."""
+"""`coatcheck demo`: one real job of each operation that local models do, through a real server, watched to its end."""
 
 import argparse
 import asyncio
@@ -30,7 +30,7 @@ _CHAT, _TRANSCRIPTION = _DEFAULTS["chat/completions"], _DEFAULTS["audio/transcri
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("demo", help="run one real job of each operation on local models")
+    command = commands.add_parser("demo", help="run one real job of each operation that local models do")
     for what, default in (("chat", _CHAT), ("transcription", _TRANSCRIPTION)):
         command.add_argument(
             f"--{what}-model",
@@ -86,7 +86,7 @@ async def _show(session: aiohttp.ClientSession, models: dict[str, str], folder: 
     page = folder / "page.png"
     draw(page)
     jobs = first_jobs(models["chat/completions"], models, folder, page)
-    print("Submitting a job of each operation; each is answered at once with a ticket:\n")
+    print("Submitting a job of each operation that local models do; each is answered at once with a ticket:\n")
     if not await _done(session, jobs):
         return FAILED
     later = later_jobs(models, folder)

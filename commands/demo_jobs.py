@@ -1,4 +1,4 @@
-"""What the demo asks for: one job of each operation, some of them about what others made."""
+"""What the demo asks for: one job of each operation that local models do, some of them about what others made."""
 
 import base64
 import time

@@ -53,7 +53,7 @@ def _unreachable(config: Config, path: Path) -> Iterator[Finding]:
 
 
 def _mend(known: tuple[EndpointSettings, ...], error: ConfigurationError, path: Path) -> str:
-    unset = next((e.secret_env for e in known if e.secret_env and not os.environ.get(e.secret_env)), None)
-    if unset is not None and unset in str(error):
-        return f"set {unset}, where the server starts and here: whsec_ and the base64 of 32 random bytes"
+    for name in (name for one in known for name in (one.secret_env, one.previous_secret_env)):
+        if name and name in str(error):
+            return f"set {name}, where the server starts and here: whsec_ and the base64 of 32 random bytes"
     return f"change [[webhooks.endpoints]] in {path}"

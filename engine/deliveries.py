@@ -1,10 +1,15 @@
 """Deliveries: what is to be told to a receiver, from the end of a job until it is delivered or given up."""
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 #: What a delivery can be: still to be sent, sent, or not tried any more.
 DUE, DELIVERED, DEAD = "due", "delivered", "dead"
+
+FIRST_DELAY_SECONDS = 5.0
+MAX_DELAY_SECONDS = 21_600.0
 
 
 class Delivery(NamedTuple):
@@ -84,3 +89,9 @@ class Queue(NamedTuple):
     #: The first and the last of their next attempts.
     first_at: int
     last_at: int
+
+
+def backoff(tries: int, chance: Callable[[], float] = random.random) -> float:
+    """Seconds before try number `tries + 1`: doubling from five seconds to six hours, or up to a quarter less."""
+    doublings = min(max(tries - 1, 0), 16)
+    return min(FIRST_DELAY_SECONDS * 2.0**doublings, MAX_DELAY_SECONDS) * (1 - chance() / 4)

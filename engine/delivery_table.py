@@ -153,7 +153,23 @@ async def settle(db: Connection, items: Sequence[Verdict]) -> Sequence[None]:
         f" WHERE seq = :seq AND (state = '{DUE}' OR (state = '{DEAD}' AND :state = '{DELIVERED}'))",
         [item._asdict() for item in items],
     )
+    # Of a job that was deleted meanwhile, this was the last use of it.
+    await db.executemany(
+        "DELETE FROM delivery_payload WHERE seq IN (SELECT seq FROM delivery WHERE seq = ?"
+        " AND NOT EXISTS (SELECT 1 FROM job WHERE job.id = delivery.job_id))",
+        [(item.seq,) for item in items if item.state == DELIVERED],
+    )
     return [None] * len(items)
+
+
+async def drop(db: Connection, jobs: Sequence[str]) -> None:
+    """Removes what was delivered of jobs, by their ids, that their owners have deleted; what is still due, or dead, is
+    all that is left of them."""
+    await db.execute(
+        "DELETE FROM delivery_payload WHERE seq IN (SELECT delivery.seq FROM json_each(?) e CROSS JOIN delivery"
+        f" ON delivery.job_id = e.value WHERE delivery.state = '{DELIVERED}')",
+        [orjson.dumps(jobs).decode()],
+    )
 
 
 async def give_up(db: Connection, items: Sequence[tuple[Delivery, str, int]]) -> Sequence[int]:
@@ -188,6 +204,7 @@ async def replay(db: Connection, items: Sequence[Replay]) -> Sequence[list[int]]
     answers = []
     for item in items:
         where, values = _conditions(item.filter)
+        where.append("EXISTS (SELECT 1 FROM delivery_payload p WHERE p.seq = delivery.seq)")
         if item.ids is not None:
             where.append("id IN (SELECT value FROM json_each(?))")
             values.append(orjson.dumps(list(item.ids)).decode())

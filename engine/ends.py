@@ -119,6 +119,8 @@ async def delete(db: Connection, items: Sequence[tuple[str, str | None]]) -> Seq
         [orjson.dumps(items).decode()],
     )
     gone: dict[str, str] = dict(map(tuple, rows))
+    if gone:
+        await delivery_table.drop(db, list(gone))
     return [id in gone and owner in (None, gone[id]) for id, owner in items]
 
 

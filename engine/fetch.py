@@ -8,10 +8,11 @@ import asyncio
 import io
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import hdrs
@@ -73,16 +74,19 @@ class Fetch:
         self,
         *,
         allow_private: bool,
+        names: int = 64,
         resolver: AbstractResolver | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`tls` None: certificates are verified by those that the machine trusts."""
+        """`names`: how many are looked up at once; `tls` None: certificates are verified by those that the machine
+        trusts."""
         self._allow_private = allow_private
+        self._names = names
         self._resolver = resolver
         self._tls = tls
 
     async def start(self) -> None:
-        self._resolver = self._resolver or Resolver()
+        self._resolver = self._resolver or Resolver(self._names)
 
     async def close(self) -> None:
         if self._resolver is not None:
@@ -197,13 +201,15 @@ def _parsed(url: str) -> URL:
     if not url.isprintable() or " " in url or "\\" in url:
         raise AddressRefused("is no URL: it has letters that no URL has", final=True)
     try:
-        parsed = URL(url)
-        if parsed.scheme not in ("http", "https"):
-            raise AddressRefused("is no http or https address", final=True)
-        if not parsed.host or not parsed.port:
-            raise AddressRefused("is no URL: it has no host, or none that can be", final=True)
-    except ValueError:
+        # `URL` takes ports and brackets that `hooks.receiver_of` does not, and falls over some.
+        parsed, port = URL(url), urlsplit(url).port
+        host = parsed.host
+    except (ValueError, IndexError):
         raise AddressRefused("is no URL", final=True) from None
+    if parsed.scheme not in ("http", "https"):
+        raise AddressRefused("is no http or https address", final=True)
+    if not host or port == 0:
+        raise AddressRefused("is no URL: it has no host, or none that can be", final=True)
     return parsed
 
 
@@ -211,7 +217,7 @@ def _next(url: URL, location: str) -> URL:
     """Where a redirect leads. Raises `AddressRefused`."""
     try:
         joined = str(url.join(URL(location)))
-    except ValueError:
+    except (ValueError, IndexError):
         joined = location
     try:
         return _parsed(joined)
@@ -222,10 +228,11 @@ def _next(url: URL, location: str) -> URL:
 def _found(response: aiohttp.ClientResponse, url: URL) -> Found:
     told = Message()
     told[hdrs.CONTENT_DISPOSITION] = response.headers.get(hdrs.CONTENT_DISPOSITION, "")
-    return Found(
-        media_type=response.headers.get(hdrs.CONTENT_TYPE),
-        file_name=told.get_filename("") or url.name,
-    )
+    file_name = ""
+    # It may be said in any codec that Python has.
+    with suppress(UnicodeError):
+        file_name = told.get_filename("")
+    return Found(media_type=response.headers.get(hdrs.CONTENT_TYPE), file_name=file_name or url.name)
 
 
 def _check(response: aiohttp.ClientResponse, most: int) -> None:

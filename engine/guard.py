@@ -64,7 +64,7 @@ def failure(error: Exception, guard: Guard, url: URL) -> FetchFailed:
         case aiohttp.ClientConnectorError() if guard.refused is not None and not guard.dialled:
             return AddressRefused(f"is refused: what it leads to {guard.refused}", final=is_address(url.host or ""))
         case aiohttp.ClientConnectorError():
-            return FetchFailed("takes no connection")
+            return FetchFailed("cannot be reached")
         case aiohttp.InvalidURL():
             return AddressRefused("is no URL", final=True)
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():

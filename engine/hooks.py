@@ -66,12 +66,20 @@ class Arrivals:
     def __init__(self) -> None:
         #: Where nobody says more, no more is told than that a job has ended.
         self.announce: Announce = bare
-        #: By owner and receiver.
+        #: By owner and receiver, of the transaction that is under way: nothing of it can be found before its commit.
         self.queues: set[tuple[str, str]] = set()
+        self._committed: set[tuple[str, str]] = set()
+
+    def commit(self) -> bool:
+        """To be called after each commit; whether there is more to be taken."""
+        self._committed |= self.queues
+        arrived = bool(self.queues)
+        self.queues.clear()
+        return arrived
 
     def taken(self) -> set[tuple[str, str]]:
-        """What was left, which is then forgotten."""
-        queues, self.queues = self.queues, set()
+        """What commits have left, which is then forgotten."""
+        queues, self._committed = self._committed, set()
         return queues
 
 

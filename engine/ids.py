@@ -4,6 +4,7 @@ import os
 import re
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
 def new_id() -> str:
@@ -16,3 +17,8 @@ def new_id() -> str:
 def is_id(text: str) -> bool:
     """Whether the text could be one of these."""
     return _ID.fullmatch(text) is not None
+
+
+def is_uuid(text: str) -> bool:
+    """Whether the text is a UUID, of any version, in either case."""
+    return _UUID.fullmatch(text) is not None

@@ -30,7 +30,7 @@ class Outbox:
 
     def committed(self) -> None:
         """To be called after each commit."""
-        if self.arrivals.queues:
+        if self.arrivals.commit():
             self.wake.set()
 
     async def hook(self, seq: int) -> Hook | None:

@@ -7,14 +7,12 @@ from functools import partial
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-_THREADS = 32
-
 
 class Resolver(AbstractResolver):
     """As the machine resolves names, its hosts file included."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="coatcheck names")
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="coatcheck names")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC

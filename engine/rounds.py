@@ -39,9 +39,12 @@ class Rounds:
         there is more."""
         if self._taken >= self._places:
             return None
+        room = self._doubtful.total() < self._doubtful_places
         for owner, receivers in self._waiting.items():
-            for receiver in receivers:
-                if self._may(owner, receiver):
+            doubtful = room and self._doubtful[owner] < self._owner_places
+            # One by one only where that ends soon: an owner can have thousands of receivers that do not answer.
+            for receiver in receivers if doubtful else filter(self._sound.__contains__, receivers):
+                if self._at[receiver] < (self._receiver_places if receiver in self._sound else 1):
                     return self._begin(owner, receiver)
         return None
 
@@ -58,15 +61,6 @@ class Rounds:
                 del self._sound[next(iter(self._sound))]
         elif sound is not None:
             self._sound.pop(turn.receiver, None)
-
-    def _may(self, owner: str, receiver: str) -> bool:
-        if receiver in self._sound:
-            return self._at[receiver] < self._receiver_places
-        return (
-            not self._at[receiver]
-            and self._doubtful.total() < self._doubtful_places
-            and self._doubtful[owner] < self._owner_places
-        )
 
     def _begin(self, owner: str, receiver: str) -> Turn:
         receivers = self._waiting.pop(owner)

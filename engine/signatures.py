@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import os
 import secrets
 import threading
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
+
+from .errors import StoreUnavailable
 
 if TYPE_CHECKING:
     # Its library takes long to import, and not every server signs.
@@ -77,12 +80,17 @@ def standard(id: str, timestamp: int, body: bytes, secrets: Sequence[bytes]) -> 
 
 def eden_canonical(body: bytes) -> bytes:
     """What Eden signs of a payload: not the bytes that are sent, but the same JSON, its keys sorted and indented."""
-    return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
+    payload = orjson.loads(body)
+    try:
+        return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
+    except orjson.JSONEncodeError:
+        # In a payload, what could just be written on its own is too deep for that library.
+        return json.dumps(payload, sort_keys=True, indent=2, ensure_ascii=False).encode()
 
 
 class EdenKey:
     """The RSA key of v3's deliveries. It is made when it is first asked for, which takes seconds; all methods may be
-    called in any thread, and take milliseconds at least."""
+    called in any thread, take milliseconds at least, and raise `StoreUnavailable` where the file cannot be used."""
 
     def __init__(self, path: Path) -> None:
         """`path`: of the file that holds it, as PEM."""
@@ -106,7 +114,11 @@ class EdenKey:
     def _loaded(self) -> "RSAPrivateKey":
         with self._lock:
             if self._key is None:
-                self._key = _load_or_make(self._path)
+                try:
+                    self._key = _load_or_make(self._path)
+                except OSError as error:
+                    why = f"the webhook key cannot be read or kept: {error.strerror or error}"
+                    raise StoreUnavailable(why, retry_after=5) from error
             return self._key
 
 
@@ -131,15 +143,15 @@ def _load_or_make(path: Path) -> "RSAPrivateKey":
 def _write(path: Path, pem: bytes) -> None:
     """Writes the file whole, synced, and for nobody else to read; one that is there meanwhile stays."""
     part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
     try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
         with suppress(FileExistsError):
             os.link(part, path)
     finally:
-        part.unlink()
+        part.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -17,10 +17,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import Context
 
 from .clock import Clock
-from .deliveries import DEAD, DELIVERED, DUE, Delivery, Verdict
+from .deliveries import DEAD, DELIVERED, DUE, MAX_DELAY_SECONDS, Delivery, Verdict, backoff
 from .delivery_table import Next
 from .errors import CoatcheckError
 from .fetch import AddressRefused, Fetch, FetchFailed
@@ -34,27 +35,19 @@ from .signatures import EdenKey, standard
 
 log = logging.getLogger(__name__)
 
-FIRST_DELAY_SECONDS = 5.0
-MAX_DELAY_SECONDS = 21_600.0
-
 _AGAIN = frozenset({408, 409, 425, 429})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = 410
 #: The longest sleep, so that a clock that jumps is noticed; and the shortest between two looks at all that is due.
 _MAX_NAP_SECONDS, _MIN_NAP_SECONDS = 30.0, 0.05
 #: Seconds after the store refused.
 _STORE_AGAIN_SECONDS = 2.0
-#: How long a stop waits for what is under way.
-_GRACE_SECONDS = 5.0
+#: How long a stop begins deliveries, and waits for what is under way.
+_LAST_SECONDS, _GRACE_SECONDS = 1.0, 5.0
 #: The longest that a receiver's Retry-After holds up other deliveries than the one that it was asked with.
 _MAX_QUIET_SECONDS = 3600.0
 #: A larger payload is signed in a thread.
 _SMALL_BYTES = 262_144
-
-
-def backoff(tries: int, chance: Callable[[], float] = random.random) -> float:
-    """Seconds before try number `tries + 1`: doubling from five seconds to six hours, or up to a quarter less."""
-    doublings = min(max(tries - 1, 0), 16)
-    return min(FIRST_DELAY_SECONDS * 2.0**doublings, MAX_DELAY_SECONDS) * (1 - chance() / 4)
 
 
 class Deliverer:
@@ -84,8 +77,9 @@ class Deliverer:
         self._under_way: dict[int, asyncio.Task[None]] = {}
         #: Until when receivers want to be left alone, by owner: one that is many people's may say so to each.
         self._quiet: dict[tuple[str, str], int] = {}
-        #: When the next look at all that is due is; the first is at once.
+        #: When the next look at all that is due is, the first at once; and the earliest moment for it.
         self._look_at: int | None = 0
+        self._look_from = 0
 
     async def run(self) -> None:
         """Sends what is due until it is cancelled; then waits a moment for what is under way. What is not answered by
@@ -97,9 +91,8 @@ class Deliverer:
                     await self._nap()
                 except Exception as error:
                     # Without this loop nobody would be told of anything.
-                    log.error(
-                        "deliveries could not be looked up: %s", error, exc_info=not isinstance(error, CoatcheckError)
-                    )
+                    known = isinstance(error, CoatcheckError)
+                    log.error("deliveries could not be looked up: %s", error, exc_info=not known)
                     await asyncio.sleep(_STORE_AGAIN_SECONDS)
         finally:
             await self._close()
@@ -151,7 +144,9 @@ class Deliverer:
         if any(queue.last_at > horizon for queue in queues):
             await self._outbox.hasten(horizon)
             queues = await self._outbox.queues()
-        self._look_at = None
+        self._look_at, looked = None, self._clock.now()
+        # One at a hundred thousand receivers takes a second.
+        self._look_from = looked + 4 * (looked - now)
         for queue in queues:
             if queue.first_at <= now:
                 self._rounds.arrive(queue.owner, queue.receiver)
@@ -159,6 +154,7 @@ class Deliverer:
                 self._due(queue.first_at)
 
     def _due(self, moment: int) -> None:
+        moment = max(moment, self._look_from)
         self._look_at = moment if self._look_at is None else min(moment, self._look_at)
 
     async def _nap(self) -> None:
@@ -174,6 +170,10 @@ class Deliverer:
         self._outbox.wake.clear()
 
     async def _close(self) -> None:
+        with suppress(CoatcheckError, TimeoutError):
+            # Of the jobs that ended last, nothing may have been begun yet.
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self._send()
         if not self._under_way:
             return
         _, left = await asyncio.wait(self._under_way.values(), timeout=_GRACE_SECONDS)
@@ -213,8 +213,14 @@ class Deliverer:
         more = {"job_id": delivery.job_id}
         if verdict.state == DEAD:
             log.warning("delivery %s of job %s to %s is a dead letter: %s", *about, verdict.error, extra=more)
+        elif verdict.state == DUE:
+            # Once for each delivery that there is trouble, and not with every try of three days.
+            level = logging.DEBUG if delivery.tries else logging.INFO
+            log.log(level, "delivery %s of job %s to %s is tried again: %s", *about, verdict.error, extra=more)
         else:
-            log.debug("delivery %s of job %s to %s: %s", *about, verdict.error or "delivered", extra=more)
+            log.debug("delivery %s of job %s to %s is made", *about, extra=more)
+        if verdict.status_code == _GONE and delivery.endpoint is not None:
+            log.warning("endpoint %s is switched off until an admin enables it: it answered 410", delivery.endpoint)
         if others:
             self._meters.deliveries.add(DEAD, count=others)
             log.warning("%d more deliveries to %s are dead letters: it answered 410", others, delivery.receiver)
@@ -240,6 +246,8 @@ class Deliverer:
             if isinstance(error, AddressRefused) and error.final:
                 return self._dead(delivery, None, why)
             return self._later(delivery, None, why)
+        except CoatcheckError as error:
+            return self._later(delivery, None, f"it could not be sent: {error.message}")
         except Exception:
             log.exception("delivery %s could not be sent", delivery.id)
             return self._later(delivery, None, "it could not be sent; the server's log says why")
@@ -249,7 +257,8 @@ class Deliverer:
         why = f"the receiver answered {answer.status}"
         if answer.status in _AGAIN or answer.status >= 500:
             return self._later(delivery, answer.status, why, answer.retry_after or 0.0)
-        return self._dead(delivery, answer.status, why)
+        redirected = answer.status in _REDIRECTS
+        return self._dead(delivery, answer.status, f"{why}: redirects are not followed" if redirected else why)
 
     def _dead(self, delivery: Delivery, status: int | None, why: str, *, tried: bool = True) -> Verdict:
         now = self._clock.now()

@@ -11,6 +11,7 @@ from ..schemas import queries
 from ..schemas.operations import OPERATIONS, Operation
 from . import media_types, ranges, tickets
 from .api import Handler, Policy, declared
+from .gateway import Gateway
 from .pieces import Extract, Pieces
 from .v1 import PREFIX
 
@@ -34,16 +35,22 @@ def content(operation: Operation | None) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         gateway, ticket = await tickets.find(request, operation.name if operation else None)
         index = queries.index(request.query)
-        job = ticket.job
-        if not job.state.ended:
-            wait = tickets.retry_after(gateway.pool.forecast.seconds_left(job))
-            raise Conflict(f"the job is {job.state}; it has content when it has completed", retry_after=int(wait))
-        files = await tickets.files_of(gateway, ticket)
-        if index >= len(files):
-            raise NotFound(_nothing(ticket, index, len(files)))
-        return send(request, files[index], "speech" if job.operation == "audio/speech" else f"image-{index}")
+        file = await file_of(gateway, ticket, index)
+        return send(request, file, "speech" if ticket.job.operation == "audio/speech" else f"image-{index}")
 
     return handle
+
+
+async def file_of(gateway: Gateway, ticket: Ticket, index: int) -> ResultFile:
+    """The result's file of that place. Raises `Conflict` before the job has ended, `NotFound` where there is none."""
+    job = ticket.job
+    if not job.state.ended:
+        wait = tickets.retry_after(gateway.pool.forecast.seconds_left(job))
+        raise Conflict(f"the job is {job.state}; it has content when it has completed", retry_after=int(wait))
+    files = await tickets.files_of(gateway, ticket)
+    if index >= len(files):
+        raise NotFound(_nothing(ticket, index, len(files)))
+    return files[index]
 
 
 def send(request: web.Request, file: ResultFile, name: str) -> web.Response:

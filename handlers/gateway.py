@@ -1,8 +1,10 @@
 """What the handlers work with: filled by `app.py` when the application starts."""
 
+from asyncio import Semaphore
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from aiohttp import web
 
@@ -47,8 +49,11 @@ class Gateway:
     links: Links = field(init=False)
     #: Signs the v3 dialect's webhooks.
     webhook_key: EdenKey = field(init=False)
-    #: For addresses that clients name.
+    #: For files at addresses that clients name; and the turns at it, by owner.
     fetch: Fetch = field(init=False)
+    fetching: WeakValueDictionary[str, Semaphore] = field(default_factory=WeakValueDictionary)
+    #: For receivers of webhooks.
+    sending: Fetch = field(init=False)
     readiness: Readiness = field(init=False)
     lag: Lag = field(init=False)
 

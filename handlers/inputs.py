@@ -12,17 +12,19 @@ from urllib.parse import unquote_to_bytes
 from ..engine.blobs import Incoming
 from ..engine.errors import Unacceptable, Unprocessable, UploadNotFound
 from ..engine.fetch import FetchFailed, Found, check_url
+from ..engine.ids import is_uuid
 from ..engine.jobs import Attached, Borrowed
 from ..engine.keys import Caller
 from . import bodies, media_types
 from .file_names import cleaned
 from .gateway import Gateway
 
-_UPLOAD = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _ADDRESS = re.compile(r"https?:", re.ASCII | re.IGNORECASE)
 _DATA = re.compile(r"data:([^,]{0,300}),", re.ASCII | re.IGNORECASE)
 #: A client's value can be of any length; an answer need not be.
 _LONGEST_SHOWN = 40
+#: For one owner; more wait for these: an origin that does not answer holds a connection and perhaps a thread.
+_FETCHED_AT_ONCE = 16
 
 
 class Source(NamedTuple):
@@ -43,7 +45,7 @@ def check(value: str, param: str) -> None:
     if _ADDRESS.match(value):
         if why := check_url(value):
             raise Unprocessable(f"{param}: the address {why}", param=param)
-    elif not _UPLOAD.fullmatch(value) and not _DATA.match(value):
+    elif not is_uuid(value) and not _DATA.match(value):
         shown = repr(value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "…")
         raise Unprocessable(
             f"{param}: expected the id of an upload, an http(s) URL or a data: URI, got {shown}", param=param
@@ -62,10 +64,11 @@ async def gather(
     """
     for source in sources:
         check(source.value, source.param)
-    lent = [source for source in sources if _UPLOAD.fullmatch(source.value)]
+    lent = [source for source in sources if is_uuid(source.value)]
     # Before anything is fetched.
     borrowed = [await _borrowed(gateway, who, source) for source in lent]
-    brought = [_brought(gateway, source) for source in sources if source not in lent]
+    turns = gateway.fetching.setdefault(who.owner, asyncio.Semaphore(_FETCHED_AT_ONCE))
+    brought = [_brought(gateway, turns, source) for source in sources if source not in lent]
     return tuple(await _all(gateway, brought)), tuple(borrowed)
 
 
@@ -90,9 +93,12 @@ async def _borrowed(gateway: Gateway, who: Caller, source: Source) -> Borrowed:
     return Borrowed(source.role, source.place, id)
 
 
-async def _brought(gateway: Gateway, source: Source) -> Attached:
+async def _brought(gateway: Gateway, turns: asyncio.Semaphore, source: Source) -> Attached:
     data = _DATA.match(source.value)
-    return await (_unpacked(gateway, source, data) if data else _fetched(gateway, source))
+    if data:
+        return await _unpacked(gateway, source, data)
+    async with turns:
+        return await _fetched(gateway, source)
 
 
 async def _fetched(gateway: Gateway, source: Source) -> Attached:

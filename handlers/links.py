@@ -2,12 +2,11 @@
 
 from aiohttp import web
 
-from ..engine.errors import Conflict, Forbidden, NotFound
+from ..engine.errors import Forbidden
 from ..schemas import queries
-from . import tickets
 from .api import Policy, declared
 from .auth import caller
-from .content import send
+from .content import file_of, send
 from .gateway import GATEWAY
 from .universal import JOB, look, named
 
@@ -35,11 +34,5 @@ async def content(request: web.Request) -> web.Response:
     else:
         owner = caller(gateway, request).scope
     ticket = await look(gateway, id, owner)
-    job = ticket.job
-    if not job.state.ended:
-        wait = tickets.retry_after(gateway.pool.forecast.seconds_left(job))
-        raise Conflict(f"the job is {job.state}; it has content when it has completed", retry_after=int(wait))
-    files = await tickets.files_of(gateway, ticket)
-    if index >= len(files):
-        raise NotFound(f"the result has {len(files)} {'file' if len(files) == 1 else 'files'}; there is no {index}")
-    return send(request, files[index], f"{job.operation.replace('/', '-')}-{index}")
+    file = await file_of(gateway, ticket, index)
+    return send(request, file, f"{ticket.job.operation.replace('/', '-')}-{index}")

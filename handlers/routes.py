@@ -25,7 +25,7 @@ from . import (
 def routes() -> list[web.RouteDef]:
     return [
         *(route for words in (jobs, events, content, v1) for route in words.routes()),
-        *(route for words in (links, universal, uploads, info) for route in words.routes()),
+        *(route for words in (universal, links, uploads, info) for route in words.routes()),
         *(route for words in (sdk, models, webhooks) for route in words.routes()),
         *(route for words in (keys, providers, health, metrics, docs) for route in words.routes()),
     ]

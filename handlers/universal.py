@@ -1,6 +1,5 @@
 """`/v3/universal-ai`: any feature as a job, in the words of Eden AI's API."""
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -8,7 +7,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from ..engine.errors import Conflict, InvalidRequest, JobNotFound
-from ..engine.ids import is_id
+from ..engine.ids import is_id, is_uuid
 from ..engine.jobs import State, Ticket
 from ..engine.keys import Caller
 from ..engine.numbered import Numbers
@@ -27,16 +26,13 @@ PATH = "/v3/universal-ai"
 JOBS = f"{PATH}/async"
 JOB = f"{JOBS}/{{job_id:[^/]+}}"
 
-#: Of any version, in either case.
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-
 
 def routes() -> list[web.RouteDef]:
     return slashed(
+        web.post(JOBS, create),
+        web.get(JOBS, every),
         web.get(JOB, job),
         web.delete(JOB, delete),
-        web.get(JOBS, every),
-        web.post(JOBS, create),
         web.post(f"{JOB}/cancel", cancel),
         web.post(PATH, ask),
     )
@@ -147,7 +143,7 @@ async def find(request: web.Request) -> tuple[Gateway, Caller, Ticket]:
 def named(request: web.Request) -> str:
     """The job's id in the path; raises `InvalidRequest` where that is no UUID."""
     id = request.match_info["job_id"]
-    if not _UUID.fullmatch(id):
+    if not is_uuid(id):
         raise InvalidRequest(f"expected a UUID, got {id[:40]!r}", param="job_id", place="path")
     return id.lower()
 

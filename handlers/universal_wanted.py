@@ -50,8 +50,6 @@ def _wanted(gateway: Gateway, body: bytes, tags: str | None, job: bool, keyed: b
         "provider_params": found.provider_params,
         "show_original_response": found.show_original_response,
     }
-    for own in found.provider_params.values():
-        feature.check_parameters(own)
     targets = tuple(
         resolve(
             feature.name,

@@ -61,7 +61,7 @@ async def hook_of(request: web.Request, gateway: Gateway) -> Hook | None:
         if wrong is not None:
             raise InvalidRequest(f"{HEADER} {wrong}", param=HEADER, place="header")
         return Hook(endpoint=None, url=given)
-    if all(endpoint.name != given for endpoint in gateway.config.webhooks.endpoints):
+    if _endpoint(gateway, given) is None:
         raise _unresolved(_unknown(given))
     off = (await gateway.store.outbox.endpoints_off()).get(given)
     if off is not None:
@@ -95,7 +95,8 @@ async def replay_one(request: web.Request) -> web.Response:
     """Sends a delivery again, with the same id and payload; one that is tried again later, at once."""
     gateway, who, found = await _found(request)
     await _refuse_unsent(gateway, found.endpoint)
-    await gateway.store.outbox.replay(DeliveryFilter(owner=who.scope), (found.id,))
+    if not await gateway.store.outbox.replay(DeliveryFilter(owner=who.scope), (found.id,)):
+        raise Conflict("it was delivered, and its job was deleted: there is nothing left to send")
     _, _, due = await _found(request)
     return _json(schemas.shown(due, owners=who.admin), status=202)
 
@@ -126,7 +127,7 @@ async def enable(request: web.Request) -> web.Response:
     """Switches an endpoint on again that was switched off. Asking again is harmless."""
     gateway = request.app[GATEWAY]
     admin(gateway, request)
-    endpoint = _endpoint(request, gateway)
+    endpoint = _named(request, gateway)
     await gateway.store.outbox.endpoint_on(endpoint.name)
     return _json(schemas.shown_endpoint(endpoint, None))
 
@@ -136,7 +137,7 @@ async def endpoint_secret(request: web.Request) -> web.Response:
     """The secret with which an endpoint's deliveries are signed, where it was made here."""
     gateway = request.app[GATEWAY]
     admin(gateway, request)
-    endpoint = _endpoint(request, gateway)
+    endpoint = _named(request, gateway)
     if endpoint.secret_env is not None:
         raise Conflict(f"the secret of {endpoint.name!r} is what {endpoint.secret_env} holds, where the server runs")
     return _json(schemas.shown_secret(await gateway.store.outbox.secret(f"endpoint:{endpoint.name}")))
@@ -147,7 +148,7 @@ async def rotate_endpoint(request: web.Request) -> web.Response:
     """Gives an endpoint a new secret, as `NewSecret` says."""
     gateway = request.app[GATEWAY]
     admin(gateway, request)
-    endpoint = _endpoint(request, gateway)
+    endpoint = _named(request, gateway)
     if endpoint.secret_env is not None:
         before = endpoint.previous_secret_env or "the variable that its previous_secret_env names"
         raise Conflict(
@@ -216,19 +217,23 @@ async def _refuse_unsent(gateway: Gateway, endpoint: str | None) -> None:
     """Raises `Conflict` for an endpoint that is sent nothing: one that is switched off, or not configured."""
     if endpoint is None:
         return
-    if all(known.name != endpoint for known in gateway.config.webhooks.endpoints):
+    if _endpoint(gateway, endpoint) is None:
         raise Conflict(_unknown(endpoint))
     if endpoint in await gateway.store.outbox.endpoints_off():
         raise Conflict(f"endpoint {endpoint!r} is switched off; an admin enables it first")
 
 
-def _endpoint(request: web.Request, gateway: Gateway) -> EndpointSettings:
+def _endpoint(gateway: Gateway, name: str) -> EndpointSettings | None:
+    return next((one for one in gateway.config.webhooks.endpoints if one.name == name), None)
+
+
+def _named(request: web.Request, gateway: Gateway) -> EndpointSettings:
     """The endpoint that the path names; raises `NotFound`."""
     name = request.match_info["name"]
-    for endpoint in gateway.config.webhooks.endpoints:
-        if endpoint.name == name:
-            return endpoint
-    raise NotFound(_unknown(name))
+    endpoint = _endpoint(gateway, name)
+    if endpoint is None:
+        raise NotFound(_unknown(name))
+    return endpoint
 
 
 async def _rotated(request: web.Request, gateway: Gateway, subject: str) -> web.Response:

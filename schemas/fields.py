@@ -12,6 +12,8 @@ from typing import Any, ClassVar, cast
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields
 
+from .faults import Verbatim
+
 #: Looks deeper into a value whose own type is right; raises `ValidationError`.
 Check = Callable[[Any], None]
 
@@ -54,21 +56,6 @@ def _or(nouns: Iterable[str]) -> str:
     return f"{', '.join(rest)} or {last}" if rest else last
 
 
-def first_fault(error: ValidationError) -> tuple[str, str]:
-    """Where the first fault is, as `messages[1].content`, and what it is."""
-    path, found = "", cast("Any", error.messages)
-    while isinstance(found, dict):
-        key, found = next(iter(found.items()))
-        path += f"[{key}]" if isinstance(key, int) else f".{key[:_LONGEST_VALUE]}"
-    return path.removeprefix("."), found[0]
-
-
-class Verbatim(str):
-    """All that a client is told, where a dialect has the words: nothing says where the fault is."""
-
-    __slots__ = ()
-
-
 def _range(minimum: float | None, maximum: float | None) -> str:
     if minimum is None:
         return f"of at most {maximum}"
@@ -79,9 +66,9 @@ class Strict(fields.Field[Any]):
     """A field that takes the JSON types it names and no others: `true` is not a number, `"5"` and `5.0` are not
     integers. An optional field takes null as well, which says nothing.
 
-    `enum`, `minimum` and `maximum` narrow what it takes; `known` are values that are usual where providers have others
-    too. `required` may be the literal text for a client who left the field out, `refusal` the one for a value that is
-    not taken.
+    `enum`, `minimum`, `maximum` and `pattern`, which is searched for and whose `form` is a noun for what has it, narrow
+    what it takes; `known` are values that are usual where providers have others too. `required` may be the literal text
+    for a client who left the field out, `refusal` the one for a value that is not taken.
     """
 
     #: The field's type in JSON Schema, where it has exactly one.
@@ -102,9 +89,12 @@ class Strict(fields.Field[Any]):
         known: Sequence[str] | None = None,
         minimum: float | None = None,
         maximum: float | None = None,
+        pattern: str | None = None,
+        form: str = "",
         refusal: str | None = None,
     ) -> None:
         published = {"description": about, "enum": enum, "examples": known, "minimum": minimum, "maximum": maximum}
+        published["pattern"] = pattern
         missing = required if isinstance(required, str) else f"expected {self.expected}, but it is missing"
         super().__init__(
             required=bool(required),
@@ -122,6 +112,10 @@ class Strict(fields.Field[Any]):
             self._most = math.inf if maximum is None else maximum
             self._taken = f"{self.expected} {_range(minimum, maximum)}"
             self.checks = dict.fromkeys(self.checks, self._check_range)
+        elif pattern is not None:
+            # In JSON Schema `$` is the end of the text, not also before a line's end there.
+            self._found, self._taken = re.compile(pattern.replace("$", r"\Z")).search, form
+            self.checks = dict.fromkeys(self.checks, self._check_pattern)
 
     def check(self, value: Any) -> None:
         try:
@@ -139,6 +133,10 @@ class Strict(fields.Field[Any]):
         if not self._least <= value <= self._most:
             self._refuse(repr(value))
 
+    def _check_pattern(self, value: str) -> None:
+        if not self._found(value):
+            self._refuse(shown(value))
+
     def _refuse(self, value: str) -> None:
         if self._refusal is not None:
             raise ValidationError(Verbatim(self._refusal))
@@ -155,23 +153,9 @@ class Strict(fields.Field[Any]):
 
 
 class Text(Strict):
-    """`pattern` is searched for in it; `form` names what has it, as a noun for a sentence."""
-
     json_type = "string"
     expected, plural = "a string", "strings"
     checks = _only(str)
-
-    def __init__(self, about: str | None = None, *, pattern: str | None = None, form: str = "", **options: Any) -> None:
-        super().__init__(about, **options)
-        if pattern is not None:
-            # JSON Schema's expressions are JavaScript's, whose end of the text is `$`.
-            self.metadata = {**self.metadata, "pattern": pattern.replace(r"\Z", "$")}
-            self._found, self._taken = re.compile(pattern).search, form
-            self.checks = {str: self._check_pattern}
-
-    def _check_pattern(self, value: str) -> None:
-        if not self._found(value):
-            self._refuse(shown(value))
 
 
 class Integer(Strict):
@@ -295,7 +279,7 @@ class Shape(Schema):
             if sent.get(key) is None:
                 raise ValidationError({key: [missing]})
 
-    def check_types(self, sent: dict[str, Any]) -> None:
+    def check_types(self, sent: Mapping[str, Any]) -> None:
         """Raises `ValidationError` for the first key whose value is wrong; what is absent or null is no matter."""
         checks = self._checks
         for key, value in sent.items():

@@ -8,7 +8,7 @@ from marshmallow import fields
 
 from ..engine.calls import Rate
 from ..engine.errors import InvalidRequest
-from .features.inputs import FileInput
+from .features.inputs import FileInput, Input
 from .features.table import FAMILIES, FEATURES, Feature, find
 from .fields import Flag, Integer, ListOf, MapOf, Number, Object, Shape, Strict, Text, shown
 from .json_schema import published
@@ -32,7 +32,10 @@ _WORDS: Mapping[type[Strict], str] = {
     FileInput: "file_input",
 }
 #: What is published of a field under its own name.
-_LIMITS = ("minimum", "maximum", "enum")
+_LIMITS = ("minimum", "maximum", "enum", "pattern")
+
+#: The id of an upload, an http(s) URL or a data: URI.
+_NAMES = ({"format": "uuid"}, {"format": "uri"})
 
 #: What a price stands for by itself: the rest is of parts, or of what few calls use.
 _MAIN = frozenset(
@@ -204,12 +207,25 @@ def json_schema(shape: Shape) -> Json:
     known = _known(shape)
     properties = {name: _property(field) for name, field in known}
     required = [name for name, field in known if field.required]
-    return {"type": "object", "properties": properties, **({"required": required} if required else {})}
+    needs = {field: [other] for field, other in shape.needs.items()} if isinstance(shape, Input) else {}
+    more = {"required": required, "dependentRequired": needs}
+    return {"type": "object", "properties": properties, **{name: said for name, said in more.items() if said}}
 
 
 def _property(field: Strict) -> Json:
-    files = {"allowed_mime_types": list(field.media_types)} if isinstance(field, FileInput) else {}
-    return {**published(_Within(), field, {}), **files}
+    shape = published(_Within(), field, {})
+    return {**shape, **_file(field)} if isinstance(field, FileInput) else shape
+
+
+def _file(field: FileInput) -> Json:
+    """What a file is named by; of several, also by an object that says more of it."""
+    types = {"allowed_mime_types": list(field.media_types)}
+    if field.most == 1:
+        return {"anyOf": _NAMES, **types}
+    name = {"type": "string", "anyOf": _NAMES}
+    told = {"type": "object", "properties": {"file": name}, "required": ["file"]}
+    items = {"anyOf": [name, told], **types}
+    return {"type": ["array", "null"], "items": items, "minItems": 1, "maxItems": field.most}
 
 
 def _known(shape: Shape) -> list[tuple[str, Strict]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import fields
 
+from .features.inputs import Input
 from .fields import ListOf, MapOf, Object, OneOf, Strict
 from .requests import Request, Upload
 from .tables import Exactly
@@ -19,7 +20,7 @@ def published(converter: Any, field: fields.Field[Any], ret: Json, **_options: A
     """What apispec's converter, of which this is an attribute function, cannot know of our fields."""
     if isinstance(field, Strict):
         shape = _strict(converter, field)
-        if field.required and isinstance(field.parent, Request):
+        if field.required and isinstance(field.parent, Request | Input):
             _fill(shape)
         return _or_null(shape) if field.allow_none else shape
     if isinstance(field, Exactly):
@@ -60,7 +61,7 @@ def _strict(converter: Any, field: Strict) -> Json:
 
 
 def _fill(shape: Json) -> None:
-    """What an operation requires must not be empty either."""
+    """What an operation or a feature requires must not be empty either."""
     for kind in shape.get("anyOf", [shape]):
         if kind.get("type") in _LEAST:
             kind[_LEAST[kind["type"]]] = 1

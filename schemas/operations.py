@@ -10,16 +10,14 @@ from typing import Any
 from marshmallow import ValidationError
 
 from ..engine.errors import InvalidRequest
-from .fields import Verbatim, named
+from . import faults
+from .fields import named
 from .forms import body_of
 from .requests import FormRequest, Request, Upload
 
 #: Every provider that a job may run at is kept in its row.
 MAX_FALLBACKS = 16
 MAX_MODEL_NAME = 256
-
-#: A client's keys can be of any length; an answer need not be.
-_LONGEST_KEY = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,14 +120,8 @@ def _model_name(fallback: str | dict[str, Any]) -> str:
 
 
 def _refusal(error: ValidationError) -> InvalidRequest:
-    """The refusal that names the first fault and where it is, as `messages[1].content`."""
-    path, found = "", error.messages
-    while isinstance(found, dict):
-        key, found = next(iter(found.items()))
-        path += f"[{key}]" if isinstance(key, int) else f".{key[:_LONGEST_KEY]}"
-    path = path.removeprefix(".")
-    fault = found[0]
-    whole = fault if isinstance(fault, Verbatim) else f"invalid request format: {path}: {fault}"
+    path, fault = faults.first(error)
+    whole = fault if isinstance(fault, faults.Verbatim) else f"invalid request format: {path}: {fault}"
     return InvalidRequest(whole, param=path)
 
 

@@ -5,18 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from marshmallow import ValidationError
-
 from ..engine.errors import Unacceptable, UnknownModel, Unprocessable
-from .features.table import FAMILIES, FEATURES, Feature, find
+from .features.table import FAMILIES, FEATURES, Feature, check_types, find
 from .fields import Examples, Flag, ListOf, MapOf, Object, Shape, Text, named, shown
 
 MOST_FALLBACKS = 3
 MOST_TAGS = 10
 #: As long as a v1 model's name, and a feature's before it.
 _LONGEST_MODEL = 400
-#: A client's keys can be of any length; an answer need not be.
-_LONGEST_KEY = 40
 
 _TAG_KEY, _TAG_VALUE = re.compile(r"[A-Za-z0-9\-_.:/]{1,64}"), re.compile(r"[A-Za-z0-9\-_.:/]{1,128}")
 _TAG_LETTERS = "letters, digits and - _ . : /"
@@ -95,7 +91,10 @@ def load(body: object, header_tags: str | None = None, *, job: bool) -> Universa
         raise Unprocessable(f"expected a JSON object, got {named(body)}")
     schema: Shape = _JOB_REQUEST if job else _REQUEST
     sent = {key: body[key] for key in schema.load_fields if body.get(key) is not None}
-    _check(schema, sent)
+    check_types(schema, sent)
+    for key, missing in schema.required.items():
+        if key not in sent or sent[key] == "":
+            raise Unprocessable(missing, param=key)
     fallbacks: list[str] = sent.get("fallbacks", [])
     if len(fallbacks) > MOST_FALLBACKS:
         raise Unprocessable(f"at most {MOST_FALLBACKS} fallbacks, got {len(fallbacks)}", param="fallbacks")
@@ -107,26 +106,12 @@ def load(body: object, header_tags: str | None = None, *, job: bool) -> Universa
         feature=feature,
         choices=choices,
         input=dict(sent["input"]),
-        provider_params=_by_provider(sent.get("provider_params", {}), choices),
+        provider_params=_parameters(feature, sent.get("provider_params", {}), choices),
         show_original_response=sent.get("show_original_response", False),
         tags=_tags(list(sent["tags"].items())) if "tags" in sent else _header_tags(header_tags),
         receiver=sent.get("webhook_receiver"),
         parameters=sent.get("user_webhook_parameters"),
     )
-
-
-def _check(schema: Shape, sent: dict[str, Any]) -> None:
-    try:
-        schema.check_types(sent)
-    except ValidationError as error:
-        path, found = "", error.messages
-        while isinstance(found, dict):
-            key, found = next(iter(found.items()))
-            path += f"[{key}]" if isinstance(key, int) else f".{key[:_LONGEST_KEY]}"
-        raise Unprocessable(str(found[0]), param=path.removeprefix(".")) from None
-    for key, missing in schema.required.items():
-        if key not in sent or sent[key] == "":
-            raise Unprocessable(missing, param=key)
 
 
 def _named(name: str) -> tuple[Feature, Choice]:
@@ -167,12 +152,15 @@ def _wrong(name: str, why: str) -> str:
     return f"{why}; a model is feature/subfeature/provider[/model], got {shown(name)}"
 
 
-def _by_provider(given: dict[str, Any], choices: tuple[Choice, ...]) -> Mapping[str, Mapping[str, Any]]:
+def _parameters(
+    feature: Feature, given: dict[str, Any], choices: tuple[Choice, ...]
+) -> Mapping[str, Mapping[str, Any]]:
     """By the provider's name. Where not all keys are such names, with an object each, all of it is the first one's."""
     providers = {choice.provider for choice in choices}
-    if all(key in providers and isinstance(value, dict) for key, value in given.items()):
-        return given
-    return {choices[0].provider: given}
+    apart = all(key in providers and isinstance(value, dict) for key, value in given.items())
+    for name, own in given.items() if apart else (("", given),):
+        feature.check_parameters(own, f"provider_params.{name}".removesuffix("."))
+    return given if apart else {choices[0].provider: given}
 
 
 def _header_tags(header: str | None) -> Mapping[str, str]:

@@ -2,18 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import fields
 
-from ..engine.errors import InvalidRequest
 from ..engine.jobs import State
+from . import numbered
 from .features.table import FEATURES, find
-from .queries import Whole
+from .numbered import NumberedQuery
 from .v3 import STATUSES
-
-#: Jobs that may be passed over to come to a page: they are counted one by one.
-MOST_PASSED_OVER = 100_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,18 +26,7 @@ class UniversalJobs:
         return (self.page - 1) * self.limit
 
 
-class UniversalJobsQuery(Schema):
-    class Meta:
-        unknown = EXCLUDE
-
-    page = Whole(
-        load_default=1,
-        validate=validate.Range(1),
-        metadata={"description": f"From 1; no further than {MOST_PASSED_OVER} jobs."},
-    )
-    limit = Whole(
-        load_default=100, validate=validate.Range(1, 1000), metadata={"description": "Jobs on a page at most."}
-    )
+class UniversalJobsQuery(NumberedQuery):
     feature = fields.String(metadata={"description": "As `text`."})
     subfeature = fields.String(metadata={"description": "As `embeddings`, with or without `_async` at its end."})
     status = fields.String(metadata={"description": "`processing`, `success` or `fail`; there is none of another."})
@@ -51,23 +36,15 @@ _QUERY = UniversalJobsQuery()
 
 
 def jobs(query: Mapping[str, str]) -> UniversalJobs:
-    """What a query asks for; what says nothing is passed over. Raises `InvalidRequest`, which names the parameter."""
-    try:
-        found: dict[str, Any] = _QUERY.load({name: value for name, value in query.items() if value})
-    except ValidationError as error:
-        messages: Any = error.messages
-        name, (message, *_) = next(iter(messages.items()))
-        raise InvalidRequest(message, param=name, place="query") from None
+    """Raises `InvalidRequest`, which names the parameter."""
+    found = numbered.load(_QUERY, query)
     status = found.get("status")
-    asked = UniversalJobs(
+    return UniversalJobs(
         operations=_operations(found.get("feature"), found.get("subfeature")),
         states=None if status is None else STATUSES.get(status, ()),
         page=found["page"],
         limit=found["limit"],
     )
-    if asked.offset > MOST_PASSED_OVER:
-        raise InvalidRequest(f"no further than {MOST_PASSED_OVER} jobs", param="page", place="query")
-    return asked
 
 
 def _operations(feature: str | None, subfeature: str | None) -> tuple[str, ...] | None:

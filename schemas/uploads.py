@@ -5,20 +5,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import fields, validate
 
 from ..engine.errors import InvalidRequest
 from ..engine.upload_table import Upload
-from . import requests
+from . import numbered, requests
 from .fields import Examples, Integer, ListOf, Shape, Text, named, shown
-from .queries import Whole
+from .numbered import NumberedQuery
 from .v3 import timestamp
 
 DEFAULT_DAYS, MOST_DAYS = 30, 30
 DEFAULT_PURPOSE, LONGEST_PURPOSE = "general", 50
 MOST_IDS = 100
-#: Uploads that may be passed over to come to a page: they are counted one by one.
-MOST_PASSED_OVER = 100_000
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
@@ -49,20 +47,9 @@ class DeleteUploadsRequest(Shape):
     examples: ClassVar[Examples] = {"One": {"file_ids": ["7f0c2d5e-4b1a-4e0f-9c39-51c0a7a3f1de"]}}
 
 
-class UploadsQuery(Schema):
-    class Meta:
-        unknown = EXCLUDE
-
+class UploadsQuery(NumberedQuery):
     purpose = fields.String(
         validate=validate.Length(1, LONGEST_PURPOSE), metadata={"description": "As the uploads named it."}
-    )
-    page = Whole(
-        load_default=1,
-        validate=validate.Range(1),
-        metadata={"description": f"From 1; no further than {MOST_PASSED_OVER} uploads."},
-    )
-    limit = Whole(
-        load_default=100, validate=validate.Range(1, 1000), metadata={"description": "Uploads on a page at most."}
     )
 
 
@@ -102,15 +89,8 @@ _QUERY = UploadsQuery()
 
 
 def asked(query: Mapping[str, str]) -> Asked:
-    """What a query asks for; what says nothing is passed over. Raises `InvalidRequest`, which names the parameter."""
-    try:
-        found: dict[str, Any] = _QUERY.load({name: value for name, value in query.items() if value})
-    except ValidationError as error:
-        messages: Any = error.messages
-        name, (message, *_) = next(iter(messages.items()))
-        raise InvalidRequest(message, param=name, place="query") from None
-    if (found["page"] - 1) * found["limit"] > MOST_PASSED_OVER:
-        raise InvalidRequest(f"no further than {MOST_PASSED_OVER} uploads", param="page", place="query")
+    """Raises `InvalidRequest`, which names the parameter."""
+    found = numbered.load(_QUERY, query)
     return Asked(purpose=found.get("purpose"), page=found["page"], limit=found["limit"])
 
 
@@ -145,10 +125,4 @@ def file(upload: Upload) -> dict[str, Any]:
 
 def page(uploads: Sequence[Upload], total: int, asked: Asked) -> dict[str, Any]:
     """`total`: on all pages."""
-    return {
-        "items": [file(upload) for upload in uploads],
-        "total": total,
-        "page": asked.page,
-        "limit": asked.limit,
-        "total_pages": -(-total // asked.limit),
-    }
+    return numbered.page([file(upload) for upload in uploads], total, asked.page, asked.limit)

@@ -23,6 +23,7 @@ from ..engine.errors import (
 )
 from ..engine.jobs import SECOND, Event, Job, State, Submission, Ticket
 from ..engine.numbered import NumberedPage
+from . import numbered
 from .v1 import Envelope, dollars
 
 #: The words of the dialect; the finer one of ours is in `state`.
@@ -92,15 +93,7 @@ def brief(job: Job) -> dict[str, Any]:
 
 def page(page: NumberedPage, number: int, limit: int) -> bytes:
     """A page of a list."""
-    return _line(
-        {
-            "items": [brief(job) for job in page.jobs],
-            "total": page.total,
-            "page": number,
-            "limit": limit,
-            "total_pages": -(-page.total // limit),
-        }
-    )
+    return _line(numbered.page([brief(job) for job in page.jobs], page.total, number, limit))
 
 
 def accepted(submission: Submission) -> bytes:

@@ -127,7 +127,8 @@ class Served:
     def feature(self, feature: str, model: str, given: Mapping[str, Any], **files: tuple[Path, ...]) -> "Made":
         """What the provider makes of a feature."""
         featured = Served(self._runner, provider_with_features("local", "local", self.provider), self._blobs)
-        return featured.make(feature, model, input=FEATURES[feature].load(dict(given), files), files=files)
+        asked = {"input": FEATURES[feature].load(dict(given), files), "provider_params": {}}
+        return featured.make(feature, model, **asked, show_original_response=False, files=files)
 
     def ask(
         self, operation: str, model: str, watch: Callable[[Progress], None] = lambda _: None, **request: Any

@@ -8,7 +8,8 @@ from typing import Any
 
 from .clients import Client, client
 
-_TOKENS = {"alice": "sk-bf-alice", "bob": "sk-bf-bob", "root": "sk-bf-root"}
+ALICE, BOB, ADMIN = "sk-bf-alice", "sk-bf-bob", "sk-bf-root"
+_TOKENS = {"alice": ALICE, "bob": BOB, "root": ADMIN}
 AUTH = {"keys": [{"name": name, "key": token, "admin": name == "root"} for name, token in _TOKENS.items()]}
 
 

@@ -1,5 +1,6 @@
 """AssemblyAI's transcripts are jobs of their own: launched once, asked after until it ends, given up when told."""
 
+import base64
 import io
 import wave
 from collections.abc import AsyncIterator, Callable
@@ -408,5 +409,49 @@ def test_a_cancelled_job_has_its_transcript_deleted(run: Any, folder: Path) -> N
             # A stop waits until the vendor has been told.
             await server.terminate()
             assert vendor.ended == ["t-1"]
+
+    run(main())
+
+
+async def heard(session: aiohttp.ClientSession, server: ServerProcess) -> str:
+    """The id of a job of a feature, the same for each repeat."""
+    file = f"data:audio/mpeg;base64,{base64.b64encode(AUDIO.content).decode()}"
+    body = {"model": "audio/speech_to_text_async/aai", "input": {"file": file}, "fallbacks": ["echo"]}
+    headers = {"Idempotency-Key": "one"}
+    async with session.post(f"{server.url}/v3/universal-ai/async", json=body, headers=headers) as response:
+        assert response.status == 202, await response.text()
+        return str((await response.json())["public_id"])
+
+
+def test_a_job_of_a_feature_goes_on_after_a_kill_and_pays_once(run: Any, folder: Path) -> None:
+    async def main() -> None:
+        async with AssemblyAI() as vendor, serving(folder, providers(vendor), KEY) as (server, session):
+            id = await heard(session, server)
+            await vendor.asked.get()
+            await server.kill9()
+            await server.start()
+            assert await heard(session, server) == id
+            spoken = {"text": COMPLETED["text"], "start": 80, "end": 2000, "confidence": 0.9, "speaker": "A"}
+            vendor.end = {**DONE, "utterances": [spoken]}
+            url = f"{server.url}/v3/universal-ai/async/{id}"
+            async with session.get(url, headers={"Prefer": "wait=30"}) as response:
+                job = await response.json()
+            assert (job["status"], job["provider"], job["output"]["text"]) == ("success", "aai", COMPLETED["text"])
+            assert (vendor.uploads, len(vendor.launched), vendor.ended) == (1, 1, [])
+
+    run(main())
+
+
+def test_a_job_of_a_feature_that_is_cancelled_after_a_kill_has_its_transcript_deleted(run: Any, folder: Path) -> None:
+    async def main() -> None:
+        async with AssemblyAI() as vendor, serving(folder, providers(vendor), KEY) as (server, session):
+            id = await heard(session, server)
+            await vendor.asked.get()
+            await server.kill9()
+            await server.start()
+            async with session.post(f"{server.url}/v3/universal-ai/async/{id}/cancel") as response:
+                assert response.status == 200, await response.text()
+            await server.terminate()
+            assert (len(vendor.launched), vendor.ended) == (1, ["t-1"])
 
     run(main())

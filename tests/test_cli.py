@@ -123,7 +123,8 @@ def test_the_demo_runs_a_real_job_of_each_operation(folder: Path) -> None:
         cwd=folder, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    for operation in OPERATIONS:
+    # No model from a package moderates.
+    for operation in set(OPERATIONS) - {"moderations"}:
         # A line when it is submitted, one when it has ended, and its answer.
         assert len(re.findall(rf"^  POST /v1/async/{operation} +202 ", done.stdout, re.MULTILINE)) == 1
         assert len(re.findall(rf"^  {operation} .* → completed after ", done.stdout, re.MULTILINE)) == 1

@@ -101,6 +101,29 @@ def test_what_has_ended_is_due_again_when_it_is_replayed_and_keeps_its_attempts(
     run(main())
 
 
+@pytest.mark.parametrize(("state", "kept"), [("delivered", False), ("dead", True)])
+def test_with_a_job_that_is_deleted_goes_what_was_delivered_of_it(
+    folder: Path, run: Run, state: str, kept: bool
+) -> None:
+    async def main() -> None:
+        hands = Hands()
+        async with opened(folder, clock=hands.clock) as store:
+            before, after, other = await ended(store, to(ONE), to(ONE), to(ONE))
+            one, two, three = await every(store)
+            await settle(store, hands, state, one, three)
+            assert await store.delete(before, None)
+            assert await store.delete(after, None)
+            # What is due has its payload until it has come.
+            assert rows(folder / "coatcheck.db", "SELECT 1 FROM delivery_payload WHERE seq = ?", two.seq)
+            await settle(store, hands, state, two)
+            left = {one.seq, two.seq, three.seq} if kept else {three.seq}
+            assert {seq for (seq,) in rows(folder / "coatcheck.db", "SELECT seq FROM delivery_payload")} == left
+            assert await store.outbox.replay(DeliveryFilter(states=(state,))) == len(left)
+            assert await store.delete(other, None)
+
+    run(main())
+
+
 def test_what_is_due_later_is_due_now_when_it_is_replayed(folder: Path, run: Run) -> None:
     async def main() -> None:
         hands = Hands()

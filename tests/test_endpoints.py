@@ -99,25 +99,27 @@ def test_check_says_which_secret_is_missing_and_how_to_make_one(folder: Path, ru
         message = "[[webhooks.endpoints]] 'a': the environment variable NOT_SET_ANYWHERE is not set"
         cure = "set NOT_SET_ANYWHERE, where the server starts and here: whsec_ and the base64 of 32 random bytes"
         assert await check(folder, table) == (1, [("failed", message, cure)])
+        message = "[[webhooks.endpoints]] 'a': NOT_SET_ANYWHERE: a webhook secret begins with whsec_"
+        assert await check(folder, table, NOT_SET_ANYWHERE="hunter2") == (1, [("failed", message, cure)])
 
     run(main())
 
 
-@pytest.mark.parametrize(
-    ("host", "why"),
-    [
-        ("127.0.0.1", "is this machine's own"),
-        ("localhost", "is this machine's own"),
-        ("10.1.2.3", "is in a private network"),
-    ],
-)
-def test_check_finds_endpoints_that_are_never_sent_anything(folder: Path, run: Any, host: str, why: str) -> None:
+def test_check_finds_endpoints_that_are_never_sent_anything(folder: Path, run: Any) -> None:
     async def main() -> None:
-        endpoint = {"name": "a", "url": f"http://{host}:9/hook"}
-        code, (_, found) = await check(folder, {"webhooks": {"endpoints": [endpoint]}})
-        assert (code, found[0], found[1]) == (1, "failed", f"a: {host} {why}, and is not dialled")
-        allowed = {"webhooks": {"endpoints": [{**endpoint, "allow_private_networks": True}]}}
-        assert await check(folder, allowed) == (0, [("ok", "1 endpoint: a", None)])
+        hosts = {
+            "127.0.0.1": "is this machine's own",
+            "localhost": "is this machine's own",
+            "10.1.2.3": "is in a private network",
+        }
+        endpoints = [{"name": f"at-{host}", "url": f"http://{host}:9/hook"} for host in hosts]
+        code, (_, *found) = await check(folder, {"webhooks": {"endpoints": endpoints}})
+        assert (code, {level for level, *_ in found}) == (1, {"failed"})
+        assert [message for _, message, _ in found] == [
+            f"at-{host}: {host} {why}, and is not dialled" for host, why in hosts.items()
+        ]
+        allowed = [{**endpoint, "allow_private_networks": True} for endpoint in endpoints]
+        assert [level for level, *_ in (await check(folder, {"webhooks": {"endpoints": allowed}}))[1]] == ["ok"]
 
     run(main())
 

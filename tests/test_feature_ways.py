@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from coatcheck.engine.errors import CallFailed, NotConfigured, Unusable
+from coatcheck.providers.features import originals
 from coatcheck.schemas.features.table import FEATURES
 
 from .features import call, kept, output, vendor
@@ -104,7 +105,8 @@ def test_embeddings_stand_in_the_order_of_their_texts(run: Any, folder: Path) ->
 
 
 def test_a_client_s_parameters_for_the_provider_win_but_never_say_what_is_asked_of_whom(run: Any, folder: Path) -> None:
-    own = {"dimensions": 3, "x_mine": {"a": 1}, "model": "large", "input": "no", "stream": True, "file": "no"}
+    never = {"model": "large", "input": "no", "stream": True, "file": "no", "encoding_format": "base64"}
+    own = {"dimensions": 3, "x_mine": {"a": 1}, **never}
     _, seen = asked(run, folder, "openai", "text/embeddings", EMBEDDINGS, {"texts": ["a"], "dimensions": 2}, params=own)
     assert seen[0].json == {
         "input": ["a"], "encoding_format": "float", "dimensions": 3, "x_mine": {"a": 1}, "model": "small",
@@ -339,6 +341,13 @@ def test_an_original_is_what_the_vendor_answered_without_our_secrets_and_without
     run(main())
 
 
+def test_a_long_text_stays_in_an_original_whatever_it_is_written_in() -> None:
+    text, file = "外套已经准备好了。" * 600, "QUJD" * 1200
+    said = {"text": text, "image": file, "url": f"data:image/png;base64,{file}==", "lines": [f"{file}\r\n{file}"]}
+    shown = orjson.loads(originals.original(orjson.dumps(said), ()))
+    assert shown == {"text": text, "image": None, "url": None, "lines": [None]}
+
+
 def test_nobody_who_did_not_ask_gets_an_original(run: Any, folder: Path) -> None:
     async def main() -> None:
         async with kept(folder) as blobs, vendor("openai", saying(EMBEDDINGS)) as (up, _):
@@ -347,7 +356,8 @@ def test_nobody_who_did_not_ask_gets_an_original(run: Any, folder: Path) -> None
     run(main())
 
 
-def test_an_operation_of_v1_goes_straight_through(run: Any, folder: Path) -> None:
+@pytest.mark.parametrize("given", ["hi", {"of": "a vendor's own"}], ids=["a text", "an object"])
+def test_an_operation_of_v1_goes_straight_through(given: Any, run: Any, folder: Path) -> None:
     async def main() -> None:
         async with kept(folder) as blobs, vendor("openai", saying(EMBEDDINGS)) as (up, seen):
             made = call("text/embeddings", blobs=blobs)
@@ -355,11 +365,11 @@ def test_an_operation_of_v1_goes_straight_through(run: Any, folder: Path) -> Non
                 job_id="j",
                 operation="embeddings",
                 model="small",
-                request={"input": "hi", "show_original_response": True},
+                request={"input": given, "show_original_response": True},
             )
             reply = await up.execute(plain)
             assert (reply.result, reply.made, reply.original) == (orjson.dumps(EMBEDDINGS), None, None)
-            assert seen[0].json == {"input": "hi", "show_original_response": True, "model": "small"}
+            assert seen[0].json == {"input": given, "show_original_response": True, "model": "small"}
         async with vendor("xai", saying({})) as (up, _):
             for name in ("embeddings", "text/embeddings"):
                 assert (up.check(name, "small") or "").startswith("has no operation embeddings; it has ")

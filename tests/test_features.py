@@ -86,8 +86,8 @@ def test_a_name_with_and_without_its_end_is_the_same_unless_both_are_there() -> 
 
 
 @pytest.mark.parametrize("name", FEATURES)
-def test_nulls_and_unknown_keys_are_passed_over(name: str) -> None:
-    given = {**INPUTS[name], "settings": {"a": 1}, "language": None}
+def test_nulls_empty_texts_and_unknown_keys_are_passed_over(name: str) -> None:
+    given = {**INPUTS[name], "settings": {"a": 1}, "language": "", "dimensions": None}
     files = [field for field, file in FEATURES[name].files.items() if file.required]
     assert FEATURES[name].load(given, files) == INPUTS[name]
     assert "settings" in given
@@ -108,15 +108,30 @@ def test_an_input_is_an_object(given: object) -> None:
         ("text/embeddings", {"texts": []}, "input.texts", "texts is required"),
         ("text/embeddings", {"texts": "one"}, "input.texts", "expected a list of strings, got a string"),
         ("text/embeddings", {"texts": ["one", 2]}, "input.texts[1]", "expected a string, got a number"),
-        ("text/embeddings", {"texts": ["one", " "]}, "input.texts", "texts is required"),
+        (
+            "text/embeddings",
+            {"texts": ["one", " "]},
+            "input.texts[1]",
+            "expected a text that is not blank, got ' '",
+        ),
         (
             "text/embeddings",
             {"texts": ["one"], "dimensions": 0},
             "input.dimensions",
             "expected an integer of at least 1, got 0",
         ),
-        ("text/language_detection", {"text": " \n\t "}, "input.text", "text is required"),
-        ("translation/language_detection", {"text": ""}, "input.text", "text is required"),
+        (
+            "text/language_detection",
+            {"text": " \n "},
+            "input.text",
+            "expected a text that is not blank, got ' \\n '",
+        ),
+        (
+            "translation/language_detection",
+            {"text": ""},
+            "input.text",
+            "expected a text that is not blank, got ''",
+        ),
         ("audio/tts", {"text": "hi", "speed": 9}, "input.speed", "expected a number from 0.25 to 4, got 9"),
         (
             "image/generation",
@@ -140,16 +155,16 @@ def test_what_is_wrong_is_named_by_its_place(feature: str, given: Any, param: st
 
 def test_a_mask_needs_an_image_that_it_is_of() -> None:
     param, message = refused("image/generation", {"text": "snow"}, ("mask",))
-    assert (param, message) == ("input.mask", "a mask needs a reference image")
+    assert (param, message) == ("input.mask", "mask needs reference_images")
     assert FEATURES["image/generation"].load({"text": "snow"}, ("mask", "reference_images")) == {"text": "snow"}
 
 
 def test_a_provider_s_own_parameters_have_the_types_that_they_have_in_v1() -> None:
     feature = FEATURES["text/embeddings"]
-    feature.check_parameters({"dimensions": 3, "encoding_format": None, "x_mine": object()})
+    feature.check_parameters({"dimensions": 3, "encoding_format": None, "x_mine": object()}, "provider_params")
     with pytest.raises(Unprocessable) as caught:
-        feature.check_parameters({"dimensions": "three"})
-    assert caught.value.param == "provider_params.dimensions"
+        feature.check_parameters({"dimensions": "three"}, "provider_params.up")
+    assert caught.value.param == "provider_params.up.dimensions"
     assert caught.value.message == "expected an integer, got a string"
 
 

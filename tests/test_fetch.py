@@ -33,6 +33,9 @@ def test_a_file_is_fetched_with_its_type_and_name(folder: Path, run: Run) -> Non
             async with Origin(answer(Content_Disposition="attachment; filename*=UTF-8''%C3%BC.pdf")) as origin:
                 _, found = await got(fetch, blobs, origin.url)
                 assert (found.media_type, found.file_name) == (None, "ü.pdf")
+            async with Origin(answer(Content_Disposition="attachment; filename*=undefined''a.pdf")) as origin:
+                _, found = await got(fetch, blobs, f"{origin.url}/b.pdf")
+                assert found.file_name == "b.pdf"
 
     run(main())
 
@@ -158,6 +161,7 @@ def test_up_to_three_redirects_are_followed(folder: Path, run: Run) -> None:
         ("gopher://127.0.0.1:70/", "redirects to what is no http or https address"),
         ("http://a b/", "redirects to what is no URL"),
         ("http://[/", "redirects to what is no URL"),
+        ("http://[a]b@/", "redirects to what is no URL"),
     ],
 )
 def test_where_a_redirect_leads_is_judged_as_well(location: str, why: str, folder: Path, run: Run) -> None:
@@ -254,7 +258,7 @@ def test_what_is_not_there_is_said_so(run: Run) -> None:
             closed = origin.url
         names = Names({"long.test": ["127.0.0.1"]})
         async with fetching(resolver=names) as fetch:
-            for url, why in ((closed, "takes no connection"), ("http://unknown.test/", "has a name that is not known")):
+            for url, why in ((closed, "cannot be reached"), ("http://unknown.test/", "has a name that is not known")):
                 with pytest.raises(FetchFailed) as caught:
                     await fetch.post(url, headers={}, body=b"", timeout_seconds=20)
                 assert (caught.value.message, type(caught.value)) == (why, FetchFailed)
@@ -284,6 +288,11 @@ URLS = [
     ("http://a:0/", "is no URL"),
     ("http://a:99999/", "is no URL"),
     ("http://a:x/", "is no URL"),
+    ("http://a:+80/", "is no URL"),
+    ("http://a:8_0/", "is no URL"),
+    ("http://a:٣/", "is no URL"),
+    ("http://[:]/", "is no URL"),
+    ("http://[a]b@/", "is no URL"),
     ("http://[::1/", "is no URL"),
     ("http://xn--/", "is no URL"),
     ("http://a b/", "is no URL"),

@@ -8,7 +8,10 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from coatcheck.engine.fetch import check_url
 from coatcheck.engine.hooks import Notice, bare, receiver_of
 from coatcheck.engine.jobs import SECOND, Hook, Job, Outcome, State, Submission, Ticket
 from coatcheck.engine.store import Store
@@ -268,6 +271,22 @@ def test_whoever_waits_is_woken_by_the_commit_of_an_end_with_a_hook_alone(folder
     run(main())
 
 
+def test_nothing_can_be_taken_before_it_can_be_found(folder: Path, run: Run) -> None:
+    """Whoever looked for it then would find nothing, and not look again."""
+
+    async def main() -> None:
+        async with opened(folder) as store:
+            await add(store, hooked())
+            (job,) = await take(store)
+            ending = asyncio.ensure_future(store.finish(job, completed()))
+            while not store.outbox.arrivals.taken():
+                await asyncio.wait({ending}, timeout=0)
+            assert rows(folder / "coatcheck.db", "SELECT receiver FROM delivery") == [("https://example.com:443",)]
+            assert await ending
+
+    run(main())
+
+
 def test_jobs_that_end_while_nobody_looks_are_told_of(folder: Path, run: Run) -> None:
     """A start settles what an earlier process left behind: those ends have their deliveries too."""
 
@@ -297,6 +316,17 @@ def test_jobs_that_end_while_nobody_looks_are_told_of(folder: Path, run: Run) ->
 )
 def test_a_receiver_is_scheme_host_and_port_without_what_is_secret(url: str, receiver: str) -> None:
     assert receiver_of(to(url)) == receiver
+
+
+@given(st.text(alphabet="abh.:@[]%/?#01८²٣-_+&=é℀ⅷ｡：", min_size=1, max_size=16))
+@settings(max_examples=2000)
+@example("a:+80")
+@example("[:]")
+def test_every_address_that_is_taken_has_a_receiver(rest: str) -> None:
+    """It is looked for in the commit of the job's end, which must not fail."""
+    url = f"http://{rest}"
+    if check_url(url) is None:
+        assert receiver_of(to(url)).startswith("http://")
 
 
 def test_after_a_crash_a_job_that_has_ended_has_one_delivery_and_one_that_has_not_has_none(

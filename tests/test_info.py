@@ -8,6 +8,8 @@ from typing import Any
 import jsonschema
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from coatcheck.engine.calls import Rate
 from coatcheck.engine.errors import Unprocessable
@@ -106,6 +108,45 @@ def test_as_json_schema_it_takes_what_requests_may_say(feature: Feature) -> None
         assert not takes.is_valid(without), field
         with pytest.raises(Unprocessable):
             feature.load({key: value for key, value in without.items() if key not in feature.files})
+
+
+#: What clients put into a field, right or wrong: of each type, at and beside the limits that there are.
+SAID = st.recursive(
+    st.one_of(
+        st.sampled_from([None, True, "", " ", "512x512", "0x0", "mp3", "en", 0.25, 4.5, -100, 11, 2**70]),
+        st.integers(-2, 12),
+        st.text(max_size=3),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(st.text(max_size=2), max_size=3),
+        st.dictionaries(st.text(max_size=2), inner),
+    ),
+    max_leaves=4,
+)
+DATA = "data:text/plain,hi"
+
+
+@every_feature
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_what_the_schema_allows_is_taken_and_nothing_else_is(feature: Feature, data: st.DataObject) -> None:
+    schema = feature.input_schema
+    sent = {
+        name: data.draw(st.sampled_from([DATA] if field.most == 1 else [[DATA], [{"file": DATA}]]))
+        if isinstance(field, FileInput)
+        else data.draw(SAID)
+        for name, field in schema.load_fields.items()
+        if data.draw(st.integers(0, 4))
+    }
+    allowed = jsonschema.Draft202012Validator(info.json_schema(schema)).is_valid(sent)
+    plain = {name: said for name, said in sent.items() if name not in feature.files}
+    why = None
+    try:
+        feature.load(plain, sent.keys() & feature.files)
+    except Unprocessable as refusal:
+        why = refusal.message
+    assert (why is None) == allowed, (sent, why)
 
 
 def test_the_address_of_the_form_is_checked(folder: Path, run: Any) -> None:

@@ -347,6 +347,29 @@ def test_several_sources_are_fetched_at_once_and_keep_their_order(folder: Path, 
     run(main())
 
 
+def test_origins_that_do_not_answer_hold_up_their_own_owner_alone(folder: Path, run: Run) -> None:
+    async def main() -> None:
+        async with client(folder, **NEAR) as c, Origin(b"", holds=True) as slow, Origin(answer()) as quick:
+            gateway = c.served.gateway
+            hanging = [
+                asyncio.create_task(gather(gateway, Caller("key:alice"), sources(slow.url, slow.url)))
+                for _ in range(20)
+            ]
+            await until(lambda: len(slow.heads) == 16)
+            (file,), _ = await gather(gateway, Caller("key:bob"), sources(quick.url))
+            await gateway.store.blobs.discard(file.blob)
+            assert len(slow.heads) == 16
+            for one in hanging:
+                one.cancel()
+            await asyncio.wait(hanging)
+            (file,), _ = await gather(gateway, Caller("key:alice"), sources(quick.url))
+            await gateway.store.blobs.discard(file.blob)
+            del hanging, one
+            assert not gateway.fetching
+
+    run(main())
+
+
 def test_where_one_source_fails_no_file_stays(folder: Path, run: Run) -> None:
     async def main() -> None:
         async with client(folder, **NEAR) as c:

@@ -18,15 +18,7 @@ from coatcheck.schemas.operations import OPERATIONS
 
 from .clients import ECHO, Client, client, form, request
 from .jobs import Hands
-
-ALICE, BOB, ADMIN = "sk-bf-alice", "sk-bf-bob", "sk-bf-admin"
-AUTH = {
-    "keys": [
-        {"name": "alice", "key": ALICE},
-        {"name": "bob", "key": BOB},
-        {"name": "root", "key": ADMIN, "admin": True},
-    ]
-}
+from .owners import ADMIN, ALICE, AUTH, BOB
 
 NOBODYS = "7f0c2d5e-4b1a-4e0f-9c39-51c0a7a3f1de"
 

@@ -1,6 +1,7 @@
 """Signatures of deliveries, checked by code that is not ours."""
 
 import json
+import resource
 import subprocess
 import threading
 import time
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from coatcheck.engine.errors import StoreUnavailable
 from coatcheck.engine.signatures import EdenKey, Secret, eden_canonical, new_secret, read_whsec, standard, whsec
 
 ID = "msg-1"
@@ -91,6 +93,12 @@ def test_eden_s_canonical_form_is_what_python_s_json_makes_of_the_payload() -> N
     assert eden_canonical(orjson.dumps(PAYLOAD)) == expected
 
 
+@pytest.mark.parametrize("depth", [250, 260])
+def test_what_nests_deeply_is_signed_too(depth: int) -> None:
+    body = b'{"user_parameters":' * depth + b'"\xc3\xbc"' + b"}" * depth
+    assert eden_canonical(body) == json.dumps(json.loads(body), sort_keys=True, indent=2, ensure_ascii=False).encode()
+
+
 def test_cryptography_takes_eden_s_signature_of_a_canonical_form_made_otherwise(key: EdenKey) -> None:
     signature = bytes.fromhex(key.sign(orjson.dumps(PAYLOAD)))
     digest = Hash(SHA256())
@@ -129,6 +137,19 @@ def test_the_key_is_made_once_for_nobody_else_to_read_and_found_again(tmp_path: 
     assert set(found) == {EdenKey(path).public_pem()}
     assert path.stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["webhook-key.pem"]
+
+
+def test_a_key_that_the_disk_does_not_take_leaves_nothing_and_is_made_later(tmp_path: Path) -> None:
+    key = EdenKey(tmp_path / "webhook-key.pem")
+    _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(StoreUnavailable, match="the webhook key cannot be read or kept: File too large"):
+            key.public_pem()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+    assert key.public_pem().startswith(b"-----BEGIN PUBLIC KEY-----")
 
 
 def test_a_file_that_holds_no_rsa_key_is_not_replaced(tmp_path: Path) -> None:

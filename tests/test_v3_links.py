@@ -104,7 +104,7 @@ def test_the_owner_has_the_file_with_a_key_and_nobody_else_has(folder: Path, run
             foreign = await bob.ask("GET", f"{JOBS}/{id}/content")
             assert (foreign.status, detail(foreign)) == (404, "Job not found")
             beyond = await alice.ask("GET", f"{JOBS}/{id}/content?index=1")
-            assert (beyond.status, detail(beyond)) == (404, "the result has 1 file; there is no 1")
+            assert (beyond.status, detail(beyond)) == (404, "the result has 1 file, counted from 0; there is no 1")
             none = await alice.ask("GET", f"{JOBS}/{NOBODYS}/content")
             assert (none.status, detail(none)) == (404, "Job not found")
             running = (await create(alice, {**SPOKEN, "model": "audio/tts/echo/hang"}, wait=0))["public_id"]

@@ -81,6 +81,17 @@ BODIES: dict[str, tuple[Any, list[Any], str]] = {
         "expected a string, got a number",
     ),
     "parameters that are none": (embeddings(provider_params=[]), ["body", "provider_params"], "expected an object"),
+    "a parameter of the wrong type": (
+        embeddings(provider_params={"dimensions": "x"}), ["body", "provider_params", "dimensions"], "got a string",
+    ),
+    "a provider's parameter of the wrong type": (
+        embeddings(provider_params={"echo": {"dimensions": "x"}}),
+        ["body", "provider_params", "echo", "dimensions"],
+        "got a string",
+    ),
+    "a text that is blank": (
+        embeddings(input={"texts": ["a", " "]}), ["body", "input", "texts", 1], "expected a text that is not blank",
+    ),
     "a flag that is none": (
         embeddings(show_original_response="yes"), ["body", "show_original_response"], "expected true or false",
     ),

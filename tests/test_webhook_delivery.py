@@ -17,12 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from coatcheck.engine.deliveries import Delivery, DeliveryFilter
+from coatcheck.engine.deliveries import Delivery, DeliveryFilter, backoff
 from coatcheck.engine.hooks import Endpoint, Notice
 from coatcheck.engine.jobs import SECOND, Hook
 from coatcheck.engine.signatures import EdenKey, new_secret, whsec
 from coatcheck.engine.store import Store
-from coatcheck.engine.webhooks import backoff
 
 from .deliveries import delivering, ended, every, settled, to
 from .jobs import MORNING, Hands, completed, opened
@@ -187,7 +186,7 @@ def test_a_passing_failure_is_tried_again_with_the_same_id_and_payload(status: i
     run(main())
 
 
-@pytest.mark.parametrize("status", [300, 304, 307, 400, 401, 404, 413, 418, 422, 451])
+@pytest.mark.parametrize("status", [300, 304, 400, 401, 403, 404, 413, 418, 422, 451])
 def test_any_other_answer_is_final(status: int, folder: Path, run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with opened(folder) as store, Receiver(status) as receiver, delivering(store, folder):
@@ -206,12 +205,15 @@ def test_any_other_answer_is_final(status: int, folder: Path, run: Run, caplog: 
     run(main())
 
 
-def test_a_redirect_is_not_followed(folder: Path, run: Run) -> None:
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(status: int, folder: Path, run: Run) -> None:
     async def main() -> None:
-        async with Receiver() as elsewhere, Receiver((302, {"Location": elsewhere.url})) as receiver:
+        async with Receiver() as elsewhere, Receiver((status, {"Location": elsewhere.url})) as receiver:
             async with opened(folder) as store, delivering(store, folder):
                 (id,) = await ended(store, to(receiver.url))
-                assert (await settled(store, id, "dead")).status_code == 302
+                one = await settled(store, id, "dead")
+                assert one.status_code == status
+                assert one.error == f"the receiver answered {status}: redirects are not followed"
             assert elsewhere.waiting == 0
 
     run(main())
@@ -238,13 +240,17 @@ def test_an_address_that_is_gone_is_not_tried_again_by_its_owner_s_other_deliver
     run(main())
 
 
-def test_an_endpoint_that_is_gone_is_switched_off_until_somebody_switches_it_on(folder: Path, run: Run) -> None:
+def test_an_endpoint_that_is_gone_is_switched_off_until_somebody_switches_it_on(
+    folder: Path, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
         async with opened(folder) as store, Receiver(410) as receiver:
             endpoints = {"orders": Endpoint(url=receiver.url)}
             async with delivering(store, folder, endpoints=endpoints):
                 (first,) = await ended(store, to(endpoint="orders"))
                 await settled(store, first, "dead")
+                await counted(store, dead=1)
+                assert "endpoint orders is switched off until an admin enables it: it answered 410" in caplog.text
                 (second,) = await ended(store, to(endpoint="orders"), owner="key:bob")
                 off = await settled(store, second, "dead")
                 assert (off.attempts, off.tried_at, off.status_code) == (0, None, None)
@@ -291,7 +297,7 @@ def test_a_receiver_that_is_down_is_told_when_it_is_up_again(folder: Path, run: 
         async with opened(folder, clock=hands.clock) as store, delivering(store, folder, hands.clock):
             (id,) = await ended(store, to(receiver.url))
             one = await settled(store, id, "due", tries=1)
-            assert (one.status_code, one.error) == (None, "the receiver takes no connection")
+            assert (one.status_code, one.error) == (None, "the receiver cannot be reached")
             async with receiver:
                 await later(store, hands, 5)
                 await receiver.got()
@@ -301,8 +307,11 @@ def test_a_receiver_that_is_down_is_told_when_it_is_up_again(folder: Path, run: 
     run(main())
 
 
-def test_waits_double_until_the_time_is_over_and_the_last_try_is_when_it_is(folder: Path, run: Run) -> None:
+def test_waits_double_until_the_time_is_over_and_the_last_try_is_when_it_is(
+    folder: Path, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
+        caplog.set_level("INFO", "coatcheck")
         hands = Hands()
         async with (
             opened(folder, clock=hands.clock) as store,
@@ -318,6 +327,9 @@ def test_waits_double_until_the_time_is_over_and_the_last_try_is_when_it_is(fold
             assert waits == [5, 10, 20, 40, 25]
             one = await settled(store, id, "dead", tries=6)
             assert one.ended_at == MORNING + 100 * SECOND
+            await counted(store, failed=5, dead=1)
+            levels = [record.levelname for record in caplog.records if one.id in record.message]
+            assert levels == ["INFO", "WARNING"], "the first failure and the end, not every try"
             # Its time begins anew, and so do the waits.
             hands.pass_(50)
             assert await store.outbox.replay(DeliveryFilter()) == 1
@@ -480,6 +492,17 @@ def test_a_stop_waits_for_what_is_under_way(folder: Path, run: Run) -> None:
                 asyncio.get_running_loop().call_soon(held.open.set)
             (one,) = await every(store, job_id=id)
             assert (one.state, one.attempts) == ("delivered", 1)
+
+    run(main())
+
+
+def test_what_has_ended_just_before_a_stop_is_told_of(folder: Path, run: Run) -> None:
+    async def main() -> None:
+        async with Receiver() as receiver, opened(folder) as store:
+            async with delivering(store, folder):
+                (id,) = await ended(store, to(receiver.url))
+            (one,) = await every(store, job_id=id)
+            assert one.state == "delivered"
 
     run(main())
 

@@ -79,7 +79,7 @@ def test_a_receiver_that_fails_is_asked_again_after_seconds(folder: Path, run: A
     run(main())
 
 
-@pytest.mark.parametrize("status", [408, 409, 425, 429, 503])
+@pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_heeded_as_seconds_and_as_a_date(folder: Path, run: Any, status: int) -> None:
     async def main() -> None:
         # By this machine's clock, as a receiver's answer has it; the gateway's is the test's.
@@ -103,7 +103,7 @@ def test_a_receiver_that_was_down_is_told_when_it_is_back(folder: Path, run: Any
             job = await h.submit(url)
             down = await h.tried(job)
             assert (down["state"], "status_code" in down) == ("due", False)
-            assert down["error"] == "the receiver takes no connection"
+            assert down["error"] == "the receiver cannot be reached"
             async with receiver:
                 h.pass_(5)
                 assert (await receiver.got()).json["data"]["job_id"] == job
@@ -114,9 +114,11 @@ def test_a_receiver_that_was_down_is_told_when_it_is_back(folder: Path, run: Any
 
 def test_one_that_does_not_answer_keeps_nobody_else_waiting(folder: Path, run: Any) -> None:
     async def main() -> None:
+        spoken = asyncio.Event()
+
         async def silent(request: web.Request) -> web.StreamResponse:
-            await asyncio.Event().wait()
-            raise AssertionError
+            await spoken.wait()
+            return web.Response(status=204)
 
         async with Receiver(*[silent] * 20) as slow, Receiver() as quick, house(folder, timeout_seconds=600) as h:
             jobs = [await h.submit(slow.url) for _ in range(20)]
@@ -125,6 +127,7 @@ def test_one_that_does_not_answer_keeps_nobody_else_waiting(folder: Path, run: A
             assert (await quick.got()).json["data"]["job_id"] == told
             assert slow.waiting == 0, "a receiver of which nothing good is known is asked one thing at a time"
             assert len((await h.client.ask("GET", f"{DELIVERIES}?state=due")).json["data"]) == len(jobs)
+            spoken.set()
 
     run(main())
 
@@ -139,31 +142,6 @@ def test_an_answer_that_does_not_come_in_time_is_none(folder: Path, run: Any) ->
             job = await h.submit(slow.url)
             late = await h.tried(job)
             assert (late["state"], late["error"]) == ("due", "the receiver did not answer within 0.2 seconds")
-
-    run(main())
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_a_failure_and_is_not_followed(folder: Path, run: Any, status: int) -> None:
-    async def main() -> None:
-        async with Receiver() as elsewhere, Receiver() as receiver, house(folder) as h:
-            receiver.answers = [(status, {"Location": elsewhere.url})]
-            job = await h.submit(receiver.url)
-            moved = await h.tried(job)
-            assert (moved["state"], moved["error"]) == ("dead", f"the receiver answered {status}")
-            told = await h.submit(elsewhere.url)
-            assert (await elsewhere.got()).json["data"]["job_id"] == told
-
-    run(main())
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
-def test_a_refusal_is_final(folder: Path, run: Any, status: int) -> None:
-    async def main() -> None:
-        async with Receiver(status) as receiver, house(folder) as h:
-            dead = await h.tried(await h.submit(receiver.url))
-            assert (dead["state"], dead["status_code"]) == ("dead", status)
-            assert "next_at" not in dead
 
     run(main())
 
@@ -244,7 +222,7 @@ def test_a_name_that_leads_to_what_is_not_public_is_not_dialled_whatever_it_led_
 ) -> None:
     async def main() -> None:
         async with Receiver() as receiver, house(folder, allow_private_networks=False) as h:
-            h.client.served.gateway.fetch._resolver = Fickle("127.0.0.1", "10.0.0.1", "169.254.169.254")
+            h.client.served.gateway.sending._resolver = Fickle("127.0.0.1", "10.0.0.1", "169.254.169.254")
             job = await h.submit(f"http://public.example:{receiver.port}/hook")
             reasons = set()
             for attempt in range(1, 4):
@@ -264,7 +242,7 @@ def test_a_name_that_changes_its_mind_for_the_better_is_dialled(folder: Path, ru
     async def main() -> None:
         async with Receiver() as receiver, house(folder) as h:
             # The address of clouds' metadata services is not dialled even where private networks are.
-            h.client.served.gateway.fetch._resolver = Fickle("169.254.169.254", "127.0.0.1")
+            h.client.served.gateway.sending._resolver = Fickle("169.254.169.254", "127.0.0.1")
             job = await h.submit(f"http://receiver.example:{receiver.port}/hook")
             assert (await h.tried(job))["state"] == "due"
             h.pass_(5)

@@ -16,16 +16,9 @@ from coatcheck.engine.store import Store
 
 from .clients import Client, client
 from .jobs import Hands
+from .owners import ADMIN, ALICE, AUTH, BOB
 from .receivers import Receiver
 
-ALICE, BOB, ADMIN = "sk-bf-alice", "sk-bf-bob", "sk-bf-admin"
-AUTH = {
-    "keys": [
-        {"name": "alice", "key": ALICE},
-        {"name": "bob", "key": BOB},
-        {"name": "root", "key": ADMIN, "admin": True},
-    ]
-}
 NOBODYS = "7f0c2d5e-4b1a-4e0f-9c39-51c0a7a3f1de"
 SECRET = "whsec_" + base64.b64encode(b"a secret of exactly 32 bytes....").decode()
 DELIVERIES, ENDPOINTS = "/v1/webhooks/deliveries", "/v1/webhooks/endpoints"
@@ -193,6 +186,9 @@ def test_a_dead_letter_is_sent_again_with_the_same_id_and_body(folder: Path, run
             await c.submit(headers={"x-bf-async-webhook": "orders"})
             first = await receiver.got()
             (dead,) = await settled(c)
+            nobody = await c.ask("POST", f"{DELIVERIES}/replay", {"endpoint": "orders2"})
+            assert nobody.status == 409
+            assert nobody.message == "there is no endpoint 'orders2' in [[webhooks.endpoints]]"
             again = await c.ask("POST", f"{DELIVERIES}/{dead['id']}/replay")
             assert again.status == 202
             assert again.json["id"] == dead["id"]

@@ -9,6 +9,8 @@ import pytest
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from coatcheck.schemas.operations import OPERATIONS
+
 from .clients import Client, client
 from .receivers import Got, Receiver
 from .servers import Upstream, never
@@ -57,6 +59,21 @@ def test_a_completed_job_is_told_with_its_result_as_a_poll_shows_it(folder: Path
             assert got.headers["Content-Type"] == "application/json"
             assert got.headers["X-Bifrost-Event"] == "async_job.completed"
             assert got.headers["User-Agent"] == "Coatcheck-Webhooks/1.0"
+
+    run(main())
+
+
+def test_whatever_the_operation_what_is_told_is_what_a_poll_shows(folder: Path, run: Any) -> None:
+    async def main() -> None:
+        async with told(folder) as (c, receiver):
+            for operation in OPERATIONS.values():
+                id = await c.submit(operation.name, headers={"x-bf-async-webhook": receiver.url})
+                data = (await receiver.got()).json["data"]
+                poll = (await c.ask("GET", data["result_url"])).json
+                assert (data["job_id"], poll["id"], data["status"]) == (id, id, "completed"), operation.name
+                assert data["request_type"] == poll["result"]["extra_fields"]["request_type"]
+                assert data.get("response_omitted", False) is operation.answers_files
+                assert data.get("response") == (None if operation.answers_files else poll["result"]), operation.name
 
     run(main())
 

@@ -1,5 +1,6 @@
 """What a vendor answered, as a client may see it: its JSON, without the files in it."""
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -7,8 +8,9 @@ import orjson
 
 from ...engine.blobs import Blob
 
-#: A longer text without a space is no text, but a file in base64.
+#: What is longer and looks like base64 is a file.
 _LONGEST_WORD = 4096
+_BASE64 = re.compile(r"(data:[^,]{0,300},)?[A-Za-z0-9+/_=\r\n-]+", re.ASCII)
 
 
 def original(answer: bytes, files: Sequence[Blob]) -> bytes:
@@ -32,4 +34,4 @@ def _without(value: Any, placeholders: Collection[str]) -> Any:
 
 
 def _is_base64(text: str) -> bool:
-    return len(text) > _LONGEST_WORD and " " not in text
+    return len(text) > _LONGEST_WORD and _BASE64.fullmatch(text) is not None

@@ -15,10 +15,14 @@ from ...engine.errors import NotConfigured
 from .originals import original
 from .ways import Way, way_of
 
-#: What a client's parameters for a provider never say: which model, what it is given, and that there is a stream.
+#: Of a feature's request.
+_KEYS = frozenset({"input", "provider_params", "show_original_response"})
+
+#: What a client's parameters for a provider never say: which model, what it is given, that there is a stream, and that
+#: vectors come as something else than numbers.
 _NOT_PARAMETERS = frozenset(
     {
-        *("model", "models", "fallbacks", "stream", "stream_options", "stream_format"),
+        *("model", "models", "fallbacks", "stream", "stream_options", "stream_format", "encoding_format"),
         *("input", "prompt", "document", "file", "files", "image", "images", "mask"),
     }
 )
@@ -80,9 +84,7 @@ class Featured:
     def execute(self, call: Call) -> Coroutine[Any, Any, Reply]:
         if (way := self._way(call.operation, call.model)) is not None:
             return self._by(way, call)
-        # No request of v1 has such an input.
-        feature = isinstance(call.request.get("input"), dict)
-        return self._alone(call) if feature else self._inner.execute(call)
+        return self._alone(call) if call.request.keys() == _KEYS else self._inner.execute(call)
 
     def _way(self, operation: str, model: str) -> Way | None:
         """The way to this feature; None where the provider has it by itself, or where it is no feature."""
@@ -92,7 +94,7 @@ class Featured:
     async def _alone(self, call: Call) -> Reply:
         """By a provider that has the feature by itself."""
         reply = await self._inner.execute(call)
-        if not call.request.get("show_original_response"):
+        if not call.request["show_original_response"]:
             return reply
         return replace(reply, original=original(reply.result, reply.files))
 
@@ -101,7 +103,7 @@ class Featured:
         asked = await way.ask(call, self._kind, own)
         model = self._model(way, asked.operation, call.model)
         heard: list[bytes] = []
-        wanted = bool(call.request.get("show_original_response"))
+        wanted = call.request["show_original_response"]
         made = replace(
             call,
             operation=asked.operation,
@@ -134,7 +136,7 @@ class Featured:
 
     def _own(self, call: Call) -> dict[str, Any]:
         """The client's parameters for this provider: they win over what the feature's input says."""
-        given = call.request.get("provider_params", {}).get(self._name, {})
+        given = call.request["provider_params"].get(self._name, {})
         return {key: value for key, value in given.items() if key not in _NOT_PARAMETERS}
 
 

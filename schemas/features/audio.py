@@ -38,8 +38,6 @@ class SpeechToTextOutput(Shape):
 
 
 class SpeechInput(Input):
-    solid: ClassVar[tuple[str, ...]] = ("text",)
-
     text = text("What is to be said.")
     voice = Text("Who says it: a voice of the provider's. Without one it is the provider's usual one.")
     speed = Number("How fast it is said; 1 is as the voice does.", minimum=0.25, maximum=4)

@@ -1,36 +1,31 @@
 """Features of images."""
 
-import re
-from collections.abc import Collection, Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
-from ...engine.errors import Unprocessable
-from ..fields import Examples, Integer, ListOf, Object, Shape, Text, shown
+from ..fields import Examples, Integer, ListOf, Object, Shape, Text
 from .inputs import FileInput, Input, text
 
 IMAGES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff")
 #: Images of one request.
 _MOST_IMAGES = 16
-_RESOLUTION = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}", re.ASCII)
 
 
 class GenerationInput(Input):
-    solid: ClassVar[tuple[str, ...]] = ("text",)
+    needs: ClassVar[Mapping[str, str]] = {"mask": "reference_images"}
 
     text = text("What is to be seen.")
-    resolution = Text("Width and height in pixels. Models have sizes of their own.", known=("512x512", "1024x1024"))
+    resolution = Text(
+        "Width and height in pixels. Models have sizes of their own.",
+        known=("512x512", "1024x1024"),
+        pattern=r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$",
+        form="WIDTHxHEIGHT",
+    )
     num_images = Integer("How many images to make.", minimum=1, maximum=10)
     reference_images = FileInput("Images to begin from.", media_types=IMAGES, most=_MOST_IMAGES)
     mask = FileInput("Where the first of them is to be changed: where this image is transparent.", media_types=IMAGES)
 
     examples: ClassVar[Examples] = {"A picture": {"text": "mountains at dusk", "resolution": "512x512"}}
-
-    def demand(self, given: Mapping[str, Any], files: Collection[str]) -> None:
-        resolution = given.get("resolution")
-        if resolution is not None and not _RESOLUTION.fullmatch(resolution):
-            raise Unprocessable(f"expected WIDTHxHEIGHT, got {shown(resolution)}", param="input.resolution")
-        if "mask" in files and "reference_images" not in files:
-            raise Unprocessable("a mask needs a reference image", param="input.mask")
 
 
 class GeneratedImage(Shape):

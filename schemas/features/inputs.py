@@ -1,6 +1,6 @@
 """What the inputs of all features have in common."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ..fields import Shape, Strict, Text
@@ -28,16 +28,13 @@ class FileInput(Strict):
         super().__init__(about, required=required)
         self.media_types = media_types
         self.most = most
-        if most > 1:
-            several = {"type": "array", "items": {"type": "string"}, "maxItems": most}
-            self.metadata = {**self.metadata, **several}
 
 
 class Input(Shape):
     """An input, whatever its feature. Keys that are not known are passed over."""
 
-    #: Those of the required fields that must not be blank either.
-    solid: ClassVar[tuple[str, ...]] = ()
+    #: Fields that say nothing without another one, by their names.
+    needs: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -46,11 +43,7 @@ class Input(Shape):
             name: field for name, field in self.load_fields.items() if isinstance(field, FileInput)
         }
 
-    def demand(self, given: Mapping[str, Any], files: Collection[str]) -> None:
-        """Raises `Unprocessable` for what the fields, each right by itself, do not say together; `files` are the fields
-        that hold files."""
 
-
-def text(about: str = "The text.") -> Text:
-    """The text that most features are about."""
-    return Text(about, required="text is required")
+def text(about: str | None = None, *, required: str = "text is required") -> Text:
+    """A text that most features are about."""
+    return Text(about, required=required, pattern=r"\S", form="a text that is not blank")

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from marshmallow import ValidationError
 
 from ...engine.errors import Unprocessable
+from .. import faults
 from ..fields import Shape, named
 from ..operations import OPERATIONS
 from .inputs import FileInput, Input
@@ -68,7 +69,7 @@ class Feature:
         return self.input_schema.files
 
     def load(self, given: object, files: Collection[str] = ()) -> dict[str, Any]:
-        """The input as providers are given it: without nulls, and without keys that are not known. `files` are the
+        """The input as providers are given it: without nulls, empty texts and keys that are not known. `files` are the
         fields that hold files, which `given` is without.
 
         Raises `Unprocessable`, whose `param` begins with "input", for a wrong type or value anywhere, else for what is
@@ -78,20 +79,22 @@ class Feature:
             raise Unprocessable(f"expected an object, got {named(given)}", param="input")
         schema = self.input_schema
         sent = {key: value for key, value in given.items() if value is not None and key in schema.load_fields}
-        _check(schema, sent, "input")
+        check_types(schema, sent, "input")
+        sent = {key: value for key, value in sent.items() if value != ""}
         for field, missing in schema.required.items():
-            value = sent.get(field)
-            if field not in files and (not value or (field in schema.solid and _blank(value))):
+            if field not in files and not sent.get(field):
                 raise Unprocessable(missing, param=f"input.{field}")
-        schema.demand(sent, files)
+        there = {*sent, *files}
+        for field, other in schema.needs.items():
+            if field in there and other not in there:
+                raise Unprocessable(f"{field} needs {other}", param=f"input.{field}")
         return sent
 
-    def check_parameters(self, parameters: Mapping[str, Any]) -> None:
+    def check_parameters(self, parameters: Mapping[str, Any], where: str) -> None:
         """Raises `Unprocessable` for a provider's own parameter that has the name of a field of the operation that
-        carries the feature out, and not its type; `param` begins with "provider_params"."""
-        sent = {key: value for key, value in parameters.items() if value is not None}
+        carries the feature out, and not its type; `where` is what holds the parameters, for its `param`."""
         for operation in self.operations:
-            _check(OPERATIONS[operation].schema, sent, "provider_params")
+            check_types(OPERATIONS[operation].schema, parameters, where)
 
 
 def _made(name: str) -> Any:
@@ -99,20 +102,14 @@ def _made(name: str) -> Any:
     return getattr(import_module(f".{module}", __package__), cls)()
 
 
-def _check(schema: Shape, sent: dict[str, Any], where: str) -> None:
+def check_types(schema: Shape, sent: Mapping[str, Any], where: str = "") -> None:
+    """Raises `Unprocessable` for the first key whose value is wrong; `where` is the field that holds the object, empty
+    for the body itself."""
     try:
         schema.check_types(sent)
     except ValidationError as error:
-        path, found = where, error.messages
-        while isinstance(found, dict):
-            key, found = next(iter(found.items()))
-            path += f"[{key}]" if isinstance(key, int) else f".{key}"
-        raise Unprocessable(str(found[0]), param=path) from None
-
-
-def _blank(value: Any) -> bool:
-    """Whether a text, or one of a list of them, says nothing."""
-    return any(map(_blank, value)) if isinstance(value, list) else isinstance(value, str) and not value.strip()
+        path, fault = faults.first(error)
+        raise Unprocessable(fault, param=f"{where}.{path}".removeprefix(".")) from None
 
 
 def _table(*features: Feature) -> Mapping[str, Feature]:

@@ -7,9 +7,7 @@ from .inputs import Input, text
 
 
 class EmbeddingsInput(Input):
-    solid: ClassVar[tuple[str, ...]] = ("texts",)
-
-    texts = ListOf(Text(), about="The texts.", required="texts is required")
+    texts = ListOf(text(), about="The texts.", required="texts is required")
     dimensions = Integer("The length of the vectors, where the model lets it be chosen.", minimum=1)
 
     examples: ClassVar[Examples] = {"Two texts": {"texts": ["a coat", "a ticket"]}}
@@ -24,8 +22,6 @@ class EmbeddingsOutput(Shape):
 
 
 class LanguageDetectionInput(Input):
-    solid: ClassVar[tuple[str, ...]] = ("text",)
-
     text = text("The text whose language is asked for.")
 
     examples: ClassVar[Examples] = {"A sentence": {"text": "Le manteau est prêt."}}
@@ -42,8 +38,6 @@ class LanguageDetectionOutput(Shape):
 
 
 class ModerationInput(Input):
-    solid: ClassVar[tuple[str, ...]] = ("text",)
-
     text = text("The text that is judged.")
     language = Text("Its language, as `en`.")
 
