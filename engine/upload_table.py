@@ -75,6 +75,20 @@ async def find(db: Connection, items: Sequence[tuple[str, str, int]]) -> Sequenc
     return answers
 
 
+async def sizes(db: Connection, items: Sequence[tuple[str, int]]) -> Sequence[int]:
+    """How many bytes an owner's uploads have; an item is the owner, and the moment by which they must not have
+    expired."""
+    answers = []
+    for owner, expiry in items:
+        ((size,),) = await db.execute_fetchall(
+            "SELECT COALESCE(SUM(blob.size_bytes), 0) FROM upload CROSS JOIN blob ON blob.id = upload.blob"
+            " WHERE upload.owner = ? AND upload.expires_at > ?",
+            [owner, expiry],
+        )
+        answers.append(size)
+    return answers
+
+
 async def page(db: Connection, items: Sequence[Page]) -> Sequence[tuple[list[Upload], int]]:
     """A page of an owner's uploads, newest first, and how many there are on all pages."""
     answers = []

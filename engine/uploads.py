@@ -31,6 +31,10 @@ class Uploads:
         """None if it is unknown, expired or another owner's."""
         return await self._reads.ask(upload_table.find, (id, owner, self._clock.expiry()))
 
+    async def size_bytes(self, owner: str) -> int:
+        """Of all the owner's uploads together."""
+        return await self._searches.ask(upload_table.sizes, (owner, self._clock.expiry()))
+
     async def page(self, owner: str, purpose: str | None, page: int, limit: int) -> tuple[list[Upload], int]:
         """That page of the owner's uploads, from 1, newest first, and how many there are on all pages; `purpose` None:
         of any."""

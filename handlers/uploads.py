@@ -5,7 +5,7 @@ import asyncio
 import orjson
 from aiohttp import web
 
-from ..engine.errors import InvalidRequest, UnsupportedEncoding
+from ..engine.errors import BodyTooLarge, InvalidRequest, UnsupportedEncoding
 from ..engine.ids import new_id
 from ..engine.jobs import SECOND
 from ..engine.upload_table import Upload
@@ -40,6 +40,7 @@ async def add(request: web.Request) -> web.Response:
     who = caller(gateway, request)
     if request.content_type != _FORM:
         raise UnsupportedEncoding(f"send the file in a form, as {_FORM} (curl: -F file=@…)")
+    await _refuse_more(gateway, who.owner, request.content_length or 0)
     # Not imported where nobody sends forms: what it is read with takes a thirtieth of a start.
     from . import forms
 
@@ -92,6 +93,19 @@ async def remove_all(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     who = caller(gateway, request)
     return _json({"deleted_count": await gateway.store.uploads.remove(who.owner, None)})
+
+
+async def _refuse_more(gateway: Gateway, owner: str, size_bytes: int) -> None:
+    """Raises `BodyTooLarge` where so much more would be too much of one owner's; what comes at the same time does not
+    count."""
+    most = gateway.config.server.max_stored_upload_bytes
+    stored = await gateway.store.uploads.size_bytes(owner)
+    if stored >= most or stored + size_bytes > most:
+        raise BodyTooLarge(
+            f"your uploads have {stored} bytes, and may have {most} together ([server] max_stored_upload_bytes);"
+            f" remove some at {PATH}/delete",
+            param="file",
+        )
 
 
 async def _keep(gateway: Gateway, upload: Upload) -> None:

@@ -40,6 +40,8 @@ class ServerSettings:
     #: One file of a form, and all of a form.
     max_upload_bytes: int = field(default=268_435_456, metadata={"min": 1024})
     max_form_bytes: int = field(default=536_870_912, metadata={"min": 1024})
+    #: What one owner's uploads may have together.
+    max_stored_upload_bytes: int = field(default=10_737_418_240, metadata={"min": 1024})
     #: Where clients reach this server, as https://ai.example.com/coatcheck, for links. None: links in answers lead to
     #: where the request came, those in webhooks are paths.
     base_url: str | None = None

@@ -163,6 +163,23 @@ def test_a_file_over_the_limit_is_refused_and_leaves_nothing(folder: Path, run: 
     run(main())
 
 
+def test_what_one_owner_keeps_is_bounded(folder: Path, run: Run) -> None:
+    async def main() -> None:
+        limits = {"max_stored_upload_bytes": 2048}
+        async with client(folder, server=limits, auth=KEYS) as c:
+            alice, bob = c.with_key("sk-bf-alice"), c.with_key("sk-bf-bob")
+            first = await uploaded(alice, b"a" * 1500)
+            refused = await alice.ask("POST", UPLOAD, form(b"b" * 400))
+            assert refused.status == 413
+            assert "your uploads have 1500 bytes, and may have 2048 together" in refused.json["detail"]
+            assert "max_stored_upload_bytes" in refused.json["detail"]
+            await uploaded(bob, b"b" * 400)
+            assert (await alice.ask("POST", f"{UPLOAD}/delete", {"file_ids": [first]})).json == {"deleted_count": 1}
+            await uploaded(alice, b"b" * 400)
+
+    run(main())
+
+
 def test_pages_are_bounded_and_filtered(folder: Path, run: Run) -> None:
     async def main() -> None:
         async with client(folder) as c:
