@@ -9,6 +9,8 @@ INSTALLED := $(VENV)/installed-$(FILES)
 # LiteLLM needs older versions of what the tests use: it is tested in an environment of its own.
 LITELLM := .venv-litellm
 LITELLM_INSTALLED := $(LITELLM)/installed-$(FILES)
+# Two at once, file by file: more would each load the models.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 TEST_MODELS := smollm2-135m-instruct minilm-l6-v2 whisper-tiny.en
 
 .PHONY: demo serve test check bench bench-long storm clean
@@ -23,17 +25,14 @@ serve: $(INSTALLED)
 
 test: $(INSTALLED) $(LITELLM_INSTALLED)
 	@$(BIN)/coatcheck models pull $(TEST_MODELS)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(INSTALLED) $(LITELLM_INSTALLED)
 	@$(BIN)/coatcheck models pull $(TEST_MODELS)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p coatcheck
-	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest
-	$(BIN)/python -m coverage combine -q
-	$(BIN)/python -m coverage report
+	$(PYTEST) --cov --cov-report=term
 
 bench: $(INSTALLED)
 	$(BIN)/python -m bench

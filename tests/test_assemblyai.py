@@ -451,6 +451,10 @@ def test_a_job_of_a_feature_that_is_cancelled_after_a_kill_has_its_transcript_de
             await server.start()
             async with session.post(f"{server.url}/v3/universal-ai/async/{id}/cancel") as response:
                 assert response.status == 200, await response.text()
+            # The vendor is told when the client has its answer.
+            while not vendor.ended:
+                async with session.get(f"{server.url}/healthz"):
+                    pass
             await server.terminate()
             assert (len(vendor.launched), vendor.ended) == (1, ["t-1"])
 

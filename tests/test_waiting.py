@@ -228,7 +228,9 @@ def test_a_stop_answers_those_who_wait_and_does_not_wait_for_them(folder: Path, 
                 stopped = loop.time()
             for poll in polls:
                 answer = await poll
-                assert (answer.status, answer.json["status"]) == (202, "processing")
+                # Whether its call had begun by then is no matter.
+                assert answer.status == 202
+                assert answer.json["status"] in ("pending", "processing")
         assert loop.time() - stopped < 10
 
     run(main())
