@@ -137,16 +137,16 @@ class Deliverer:
 
     async def _look(self) -> None:
         """Finds all receivers for which something is due, and when something is next."""
-        now = self._clock.now()
+        now, began = self._clock.now(), asyncio.get_running_loop().time()
         # Nothing is put off for longer than the longest wait there can be: what is, is so by a clock that went back.
         horizon = now + max(self._retry, int(MAX_DELAY_SECONDS * SECOND))
         queues = await self._outbox.queues()
         if any(queue.last_at > horizon for queue in queues):
             await self._outbox.hasten(horizon)
             queues = await self._outbox.queues()
-        self._look_at, looked = None, self._clock.now()
+        self._look_at, took = None, asyncio.get_running_loop().time() - began
         # One at a hundred thousand receivers takes a second.
-        self._look_from = looked + 4 * (looked - now)
+        self._look_from = self._clock.now() + int(4 * took * SECOND)
         for queue in queues:
             if queue.first_at <= now:
                 self._rounds.arrive(queue.owner, queue.receiver)

@@ -288,6 +288,26 @@ def test_a_receiver_that_does_not_answer_in_time_is_tried_again(folder: Path, ru
     run(main())
 
 
+def test_a_clock_that_jumps_while_what_is_due_is_looked_up_puts_nothing_off(folder: Path, run: Run) -> None:
+    async def main() -> None:
+        hands, go_on = Hands(), asyncio.Event()
+        async with opened(folder, clock=hands.clock) as store, Receiver(503) as receiver:
+            busy = asyncio.create_task(store._searches.alone(lambda _db: go_on.wait()))
+            async with delivering(store, folder, hands.clock):
+                (id,) = await ended(store, to(receiver.url))
+                hands.pass_(3600)
+                go_on.set()
+                await busy
+                await receiver.got()
+                await settled(store, id, "due", tries=1)
+                async with asyncio.timeout(10):
+                    await later(store, hands, 5)
+                    await receiver.got()
+                await settled(store, id)
+
+    run(main())
+
+
 def test_a_receiver_that_is_down_is_told_when_it_is_up_again(folder: Path, run: Run) -> None:
     async def main() -> None:
         hands = Hands()
