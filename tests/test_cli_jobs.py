@@ -169,7 +169,7 @@ def test_a_job_that_waits_is_explained_by_its_lane_and_its_prospects(folder: Pat
             assert "From its end the outcome is kept for 2 d.\n" in told
             assert "number 1 in lane slow (1 of 1 run)" in (await sh("get", second)).err
             running = (await sh("explain", first)).out
-            assert re.search(r"It runs at slow/hang for \d+ m?s\.\n", running)
+            assert re.search(r"It runs at slow/hang for [\d.]+ m?s\.\n", running)
             assert "If that fails: 2 more tries at slow/hang; 9 calls at most.\n" in running
             assert re.search(r"It is cancelled if it has not ended by [\d: -]+\.\n", running)
             await sh("cancel", second)
