@@ -116,7 +116,7 @@ class Client:
         """The poll that first showed the job's end."""
         # It is waited for in the server: to ask again and again would take the time that the job needs.
         wait = {"Prefer": "wait=10"}
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(30):
             while (answer := await self.ask("GET", f"/v1/async/{operation}/{id}", headers=wait)).status == 202:
                 pass
         return answer

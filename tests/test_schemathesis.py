@@ -25,7 +25,6 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from coatcheck.handlers import dialects
 from coatcheck.schemas.operations import OPERATIONS
 
 from .clients import ECHO, FORMS, request
@@ -67,11 +66,6 @@ def as_far_as_it_goes() -> Iterator[None]:
             raise
 
 
-def _elsewhere(path: str) -> bool:
-    """Whether what is at this path is also below `/v1`, by the same handler."""
-    return path.startswith(("/openai/", "/v3/")) and dialects.of_path(path) is dialects.OPENAI
-
-
 class Explorer:
     """Asks one server for what can be asked of it."""
 
@@ -83,8 +77,6 @@ class Explorer:
 
     def explore(self) -> None:
         for found in self._document.get_all_operations():
-            if _elsewhere(found.ok().path):
-                continue
             self._ask(found.ok(), GenerationMode.POSITIVE)
             with as_far_as_it_goes():
                 self._ask(found.ok(), GenerationMode.NEGATIVE)
